@@ -74,6 +74,28 @@ pub enum TransportError {
     TooLarge,
 }
 
+impl Response {
+    /// Tells whether the status is 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Reads `Retry-After`, given in seconds or as a date.
+    ///
+    /// A date is measured against the answer's own `Date` header, so that no clock is needed and
+    /// the vendor's clock may be wrong; without that header a date is ignored.
+    pub fn retry_after(&self) -> Option<RetryAfter> {
+        let value = self.headers.get("retry-after")?.trim();
+        if let Ok(seconds) = value.parse::<u64>() {
+            return Some(RetryAfter(seconds.saturating_mul(1_000)));
+        }
+        let until = jiff::fmt::rfc2822::parse(value).ok()?;
+        let sent = jiff::fmt::rfc2822::parse(self.headers.get("date")?).ok()?;
+        let wait = until.timestamp().as_millisecond() - sent.timestamp().as_millisecond();
+        Some(RetryAfter(u64::try_from(wait).unwrap_or(0)))
+    }
+}
+
 /// What became of a [`Request`].
 pub type Outcome = Result<Response, TransportError>;
 
@@ -87,12 +109,84 @@ pub struct CallError {
     pub status: Option<u16>,
     /// The vendor's stable error code, if it gave one.
     pub code: Option<String>,
+    /// What kind of failure it is, in words of our own that hold for every vendor.
+    pub kind: FailureKind,
     /// A short reason without secrets, fit for a timeline.
     pub reason: String,
     /// What to do next.
     pub advice: Advice,
     /// Whether the vendor may have done it all the same (timeouts, broken connections, 5xx).
     pub maybe_done: bool,
+}
+
+impl CallError {
+    /// Describes a call that got no answer.
+    pub fn unanswered(operation: &str, error: &TransportError) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            status: None,
+            code: None,
+            kind: match error {
+                TransportError::Timeout | TransportError::Connection => FailureKind::NoAnswer,
+                TransportError::TooLarge => FailureKind::UnexpectedAnswer,
+            },
+            reason: error.to_string(),
+            advice: match error {
+                TransportError::Timeout | TransportError::Connection => {
+                    Advice::Retry { after: None }
+                }
+                TransportError::TooLarge => Advice::GiveUp,
+            },
+            maybe_done: true,
+        }
+    }
+
+    /// Describes an answer that says it was done, in a form that cannot be read.
+    pub fn unreadable(operation: &str, status: u16, reason: &str) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            status: Some(status),
+            code: None,
+            kind: FailureKind::UnexpectedAnswer,
+            reason: reason.to_owned(),
+            advice: Advice::GiveUp,
+            maybe_done: true,
+        }
+    }
+}
+
+/// Why a call failed, as far as it decides what the meeting does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Timeout or broken connection.
+    NoAnswer,
+    /// The vendor is down or shedding load (5xx).
+    Unavailable,
+    /// An answer that claims success and cannot be read.
+    UnexpectedAnswer,
+    /// The vendor finds the request wrong (400, 422 and the like).
+    InvalidRequest,
+    /// The key is wrong, missing or of another region (401).
+    Unauthorized,
+    /// The account has no credit or quota left (402, or a vendor's code for it).
+    InsufficientCredit,
+    /// The key or plan does not allow it, or a firewall refused it (403).
+    Forbidden,
+    /// The thing does not exist, or no longer (404).
+    NotFound,
+    /// The bot is on its way and can only be asked to leave (405 on deleting a bot).
+    AlreadyDispatched,
+    /// The bot has not started, so it takes no commands yet.
+    NotStarted,
+    /// The bot is done, so it takes no commands any more.
+    AlreadyOver,
+    /// The same idempotency key is being worked on (409).
+    InFlight,
+    /// Too many calls (429).
+    RateLimited,
+    /// No bot is free right now (507).
+    PoolEmpty,
 }
 
 /// What a failed call asks of its caller.
@@ -117,3 +211,46 @@ pub enum Advice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RetryAfter(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(headers: &[(&str, &str)]) -> Response {
+        Response {
+            status: 429,
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_as_a_date() {
+        let seconds = answer(&[("retry-after", "7")]);
+        assert_eq!(seconds.retry_after(), Some(RetryAfter(7_000)));
+        let date = answer(&[
+            ("retry-after", "Sun, 22 Nov 2026 10:00:30 GMT"),
+            ("date", "Sun, 22 Nov 2026 10:00:00 GMT"),
+        ]);
+        assert_eq!(date.retry_after(), Some(RetryAfter(30_000)));
+    }
+
+    #[test]
+    fn retry_after_in_the_past_means_now_and_nonsense_means_nothing() {
+        let past = answer(&[
+            ("retry-after", "Sun, 22 Nov 2026 09:00:00 GMT"),
+            ("date", "Sun, 22 Nov 2026 10:00:00 GMT"),
+        ]);
+        assert_eq!(past.retry_after(), Some(RetryAfter(0)));
+        for headers in [
+            &[][..],
+            &[("retry-after", "soon")],
+            &[("retry-after", "Sun, 22 Nov 2026 10:00:30 GMT")],
+        ] {
+            assert_eq!(answer(headers).retry_after(), None, "{headers:?}");
+        }
+    }
+}
