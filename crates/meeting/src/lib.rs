@@ -3,10 +3,14 @@
 //! Nothing here performs IO, reads a clock or draws randomness; every input is an argument.
 //! The Worker in the workspace root is the shell that owns those.
 
+pub mod api;
 pub mod audio;
 pub mod http;
 pub mod ids;
+pub mod meeting;
+pub mod retry;
 pub mod secret;
 pub mod transcript;
 pub mod vendors;
+pub mod view;
 pub mod webhook;

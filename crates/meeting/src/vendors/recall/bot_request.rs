@@ -212,4 +212,4 @@ impl BotRequest {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

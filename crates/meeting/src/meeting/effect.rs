@@ -1,0 +1,319 @@
+//! Orders: what a meeting asks of the outside world, and what it tells on the way.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::state::{UtteranceState, Via, Warning};
+use crate::{
+    ids::{BotId, MeetingId, UtteranceId},
+    transcript::Segment,
+    view::MeetingView,
+};
+
+/// Names one order of one meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EffectId(pub u64);
+
+impl EffectId {
+    /// Gives the idempotency key of this order at the vendor.
+    pub fn idempotency_key(self, meeting: &MeetingId) -> String {
+        format!("{meeting}-{}", self.0)
+    }
+}
+
+impl fmt::Display for EffectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "eff_{}", self.0)
+    }
+}
+
+/// An order to the outside world; it may be carried out twice, so it is idempotent or carries a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "effect")]
+pub enum Effect {
+    /// Make the bot.
+    CreateBot {
+        /// The idempotency key.
+        key: String,
+        /// When it is to join; absent means now.
+        join_at: Option<Timestamp>,
+    },
+    /// Look for bots that carry this meeting's id.
+    FindBots,
+    /// Note in the directory whose bot it is.
+    RecordBot {
+        /// The bot.
+        bot_id: BotId,
+    },
+    /// Read the bot's state.
+    ReadBot {
+        /// The bot.
+        bot_id: BotId,
+    },
+    /// Call off a bot that has not been dispatched.
+    DeleteBot {
+        /// The bot.
+        bot_id: BotId,
+    },
+    /// Tell the bot to leave.
+    LeaveCall {
+        /// The bot.
+        bot_id: BotId,
+    },
+    /// Make the audio of an utterance and store it.
+    Synthesize {
+        /// The utterance.
+        utterance_id: UtteranceId,
+        /// What is said.
+        text: String,
+        /// The voice.
+        voice_id: String,
+        /// BCP 47 tag of the language.
+        language: String,
+    },
+    /// Play a stored utterance.
+    PlayAudio {
+        /// In this bot's call.
+        bot_id: BotId,
+        /// The utterance.
+        utterance_id: UtteranceId,
+    },
+    /// Stop what is being played.
+    StopAudio {
+        /// In this bot's call.
+        bot_id: BotId,
+    },
+    /// Write to the call's chat.
+    SendChat {
+        /// In this bot's call.
+        bot_id: BotId,
+        /// What to write.
+        text: String,
+    },
+    /// Read the final transcript and store it.
+    FetchTranscript {
+        /// Of this bot.
+        bot_id: BotId,
+    },
+    /// Delete what Recall keeps of the call.
+    DeleteMedia {
+        /// Of this bot.
+        bot_id: BotId,
+    },
+    /// Tell the tenant's index how the meeting stands now.
+    UpdateIndex,
+    /// Forget everything that is stored of the meeting.
+    Wipe,
+}
+
+impl Effect {
+    /// Gives the operation's name, as in the retry table and the logs.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::CreateBot { .. } => "recall.create_bot",
+            Self::FindBots => "recall.find_bots",
+            Self::RecordBot { .. } => "directory.record_bot",
+            Self::ReadBot { .. } => "recall.get_bot",
+            Self::DeleteBot { .. } => "recall.delete_bot",
+            Self::LeaveCall { .. } => "recall.leave_call",
+            Self::Synthesize { .. } => "elevenlabs.synthesize_full",
+            Self::PlayAudio { .. } => "recall.send_audio",
+            Self::StopAudio { .. } => "recall.stop_audio",
+            Self::SendChat { .. } => "recall.send_chat_message",
+            Self::FetchTranscript { .. } => "recall.get_transcript",
+            Self::DeleteMedia { .. } => "recall.delete_media",
+            Self::UpdateIndex => "tenant.update_index",
+            Self::Wipe => "meeting.wipe",
+        }
+    }
+}
+
+/// An order that has not come back yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outstanding {
+    /// What was ordered.
+    pub effect: Effect,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Whether it is under way or waits for its next attempt.
+    pub phase: Phase,
+}
+
+/// Whether an order is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "phase")]
+pub(crate) enum Phase {
+    /// The shell works on it; without a result by then it counts as lost.
+    Running {
+        /// When it counts as lost.
+        until: Timestamp,
+    },
+    /// It failed and is tried again then.
+    Waiting {
+        /// When it is tried again.
+        until: Timestamp,
+    },
+}
+
+/// An order for the shell to start now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The id to answer under.
+    pub id: EffectId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// What to do.
+    pub effect: Effect,
+}
+
+/// Everything that one event brought about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Orders to start, once the meeting is saved.
+    pub orders: Vec<Order>,
+    /// What watchers of `live` are told.
+    pub live: Vec<LiveEvent>,
+    /// What goes into the event log.
+    pub timeline: Vec<TimelineEntry>,
+    /// Segments to store under source `live`.
+    pub segments: Vec<Segment>,
+    /// Stored audio that is not needed any more.
+    pub clips_done: Vec<UtteranceId>,
+    /// Why a command was not accepted; nothing changed then.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why a command does not fit the meeting's situation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The bot is not in the call.
+    #[error("the meeting is not in progress")]
+    NotInProgress,
+    /// The meeting is over.
+    #[error("the meeting is over")]
+    Over,
+    /// The meeting is not over yet.
+    #[error("the meeting is not over yet")]
+    NotOver,
+    /// Too many utterances wait.
+    #[error("too many utterances are queued")]
+    QueueFull,
+    /// The platform has no chat that Recall can write to.
+    #[error("the meeting's platform has no chat the bot can write to")]
+    NoChat,
+    /// The text is longer than the platform's chat takes.
+    #[error("the text is longer than the platform's chat takes")]
+    ChatTooLong,
+}
+
+/// What kind of line a timeline entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimelineKind {
+    /// A fact that came in.
+    Event,
+    /// An order that went out, or what came of it.
+    Effect,
+    /// Something was degraded.
+    Warning,
+}
+
+/// A line of the meeting's event log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// What kind of line.
+    pub kind: TimelineKind,
+    /// A stable name.
+    pub name: String,
+    /// One sentence for an operator.
+    pub summary: String,
+    /// Details without secrets.
+    pub data: Value,
+}
+
+/// Somebody in the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LiveParticipant {
+    /// The platform's id within this meeting.
+    pub id: Option<String>,
+    /// The name shown.
+    pub name: Option<String>,
+    /// Whether they host the meeting.
+    pub is_host: Option<bool>,
+}
+
+impl From<crate::vendors::recall::Participant> for LiveParticipant {
+    fn from(participant: crate::vendors::recall::Participant) -> Self {
+        Self {
+            id: participant.id,
+            name: participant.name,
+            is_host: participant.is_host,
+        }
+    }
+}
+
+/// What a watcher of `live` is told.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(tag = "type")]
+pub enum LiveEvent {
+    /// The whole meeting: the first frame, and on every change.
+    #[serde(rename = "meeting")]
+    Meeting {
+        /// As it is now.
+        meeting: Box<MeetingView>,
+    },
+    /// Words that may still change.
+    #[serde(rename = "transcript.partial")]
+    TranscriptPartial {
+        /// What was heard so far.
+        segment: Segment,
+    },
+    /// Words as they are stored.
+    #[serde(rename = "transcript.final")]
+    TranscriptFinal {
+        /// What was heard.
+        segment: Segment,
+    },
+    /// An utterance of the agent moved on.
+    #[serde(rename = "utterance")]
+    Utterance {
+        /// Which one.
+        #[schema(value_type = String)]
+        utterance_id: UtteranceId,
+        /// What is said.
+        text: String,
+        /// Where it is now.
+        state: UtteranceState,
+        /// How it reaches the room.
+        via: Option<Via>,
+        /// How much of it was heard, as far as it is known.
+        heard_ms: Option<u64>,
+    },
+    /// A participant did something.
+    #[serde(rename = "participant")]
+    Participant {
+        /// What: `join`, `leave`, `update` and so on.
+        action: String,
+        /// Who.
+        participant: LiveParticipant,
+    },
+    /// A chat message was written in the call.
+    #[serde(rename = "chat")]
+    Chat {
+        /// By whom.
+        from: LiveParticipant,
+        /// What it says.
+        text: String,
+    },
+    /// Something was degraded.
+    #[serde(rename = "warning")]
+    Warning {
+        /// What.
+        warning: Warning,
+    },
+}

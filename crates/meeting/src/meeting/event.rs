@@ -1,0 +1,158 @@
+//! Facts: everything that can happen to a meeting.
+
+use serde::{Deserialize, Serialize};
+
+use super::effect::EffectId;
+use crate::{
+    http::CallError,
+    ids::{BotId, UtteranceId},
+    vendors::recall::{ArtifactCode, BotSnapshot, BotStatusChange, RecallEvent, RecordingSnapshot},
+};
+
+/// A fact that [`super::Meeting::handle`] takes in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    /// A fresh instance of the shell took the meeting over; what was under way is lost.
+    Restored,
+    /// The alarm rang; harmless when it is early or repeated.
+    Woke,
+    /// `POST …/join`.
+    JoinRequested,
+    /// `DELETE …`.
+    CancelRequested,
+    /// `DELETE …?purge=true`.
+    PurgeRequested,
+    /// `POST …/say`.
+    SayRequested {
+        /// The id minted for it.
+        utterance_id: UtteranceId,
+        /// What to say.
+        text: String,
+        /// Whether to cut off what is being said.
+        interrupt: bool,
+    },
+    /// `POST …/interrupt`.
+    InterruptRequested,
+    /// `POST …/chat`.
+    ChatRequested {
+        /// What to write.
+        text: String,
+    },
+    /// A signed webhook.
+    RecallReported {
+        /// The bot it is about, as far as it says.
+        bot_id: Option<BotId>,
+        /// The vendor's name of it.
+        name: String,
+        /// What it says.
+        report: RecallEvent,
+    },
+    /// An order was carried out or refused.
+    EffectFinished {
+        /// The order.
+        id: EffectId,
+        /// What came of it.
+        result: Result<Answer, CallError>,
+    },
+}
+
+/// What came back from an order that was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Answer {
+    /// It is done, and there is nothing to tell.
+    Done,
+    /// Recall made the bot.
+    BotCreated {
+        /// Its id.
+        bot_id: BotId,
+    },
+    /// These bots carry this meeting's id.
+    BotsFound {
+        /// Each with its state.
+        bots: Vec<FoundBot>,
+    },
+    /// The bot's state.
+    BotRead {
+        /// What Recall knows of it.
+        bot: BotState,
+    },
+    /// The audio was made and stored.
+    Synthesized {
+        /// Its length.
+        duration_ms: u64,
+    },
+    /// The final transcript was read and stored.
+    TranscriptStored {
+        /// How many segments it has.
+        segments: u64,
+    },
+}
+
+/// A bot that turned up in a search.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FoundBot {
+    /// Its id.
+    pub id: BotId,
+    /// Its newest status, none while it is only scheduled.
+    pub newest: Option<BotStatusChange>,
+}
+
+impl From<BotSnapshot> for FoundBot {
+    fn from(bot: BotSnapshot) -> Self {
+        Self {
+            newest: bot.newest().cloned(),
+            id: bot.id,
+        }
+    }
+}
+
+/// What Recall tells of a bot when it is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BotState {
+    /// Its id.
+    pub id: BotId,
+    /// Every status it has had, oldest first.
+    pub statuses: Vec<BotStatusChange>,
+    /// What it has recorded.
+    pub recordings: Vec<RecordingState>,
+}
+
+/// How far the artifacts of one recording are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordingState {
+    /// The transcript's status, if there is to be one.
+    pub transcript: Option<ArtifactCode>,
+    /// The video's status, if there is to be one.
+    pub video: Option<ArtifactCode>,
+    /// The audio's status, if there is to be one.
+    pub audio: Option<ArtifactCode>,
+}
+
+impl From<BotSnapshot> for BotState {
+    fn from(bot: BotSnapshot) -> Self {
+        Self {
+            id: bot.id,
+            statuses: bot.statuses,
+            recordings: bot
+                .recordings
+                .into_iter()
+                .map(RecordingState::from)
+                .collect(),
+        }
+    }
+}
+
+impl From<RecordingSnapshot> for RecordingState {
+    fn from(recording: RecordingSnapshot) -> Self {
+        let code = |artifact: Option<crate::vendors::recall::ArtifactSnapshot>| {
+            artifact.and_then(|a| a.status).map(ArtifactCode::from)
+        };
+        Self {
+            transcript: code(recording.transcript),
+            video: code(recording.video_mixed),
+            audio: code(recording.audio_mixed),
+        }
+    }
+}

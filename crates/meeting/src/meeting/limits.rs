@@ -1,0 +1,111 @@
+//! Every bound and patience of a meeting's life, each with where its number comes from.
+
+use std::time::Duration;
+
+/// A start further away than this is booked with Recall at once, by a bot with its own `join_at`.
+///
+/// Recall gives such bots a machine of their own when it is asked more than 10 minutes ahead of `join_at`;
+/// asked a little later it still takes the order, and the earlier it is asked the longer there is to ask again.
+pub const AHEAD: Duration = Duration::from_secs(10 * 60);
+
+/// How long after the planned join we go on asking for a bot. Recall's ad-hoc pool refills in a minute or two.
+pub const CREATION_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// Recall replays stored answers to an idempotency key for an hour; with a margin, older keys are not reused.
+pub const KEY_LIFETIME: Duration = Duration::from_secs(55 * 60);
+
+/// After this many answered failures under one key, with no bot to be found, the key's stored answer is
+/// taken for what keeps failing.
+pub const ATTEMPTS_PER_KEY: u32 = 3;
+
+/// The pause between attempts to make a bot once the quick retries are used up.
+pub const CREATION_PAUSE: Duration = Duration::from_secs(30);
+
+/// A bot that is made or enters this much after the plan is worth a warning.
+pub const LATE: Duration = Duration::from_secs(90);
+
+/// Somebody has to let the bot in, so it may be in the call this much after the plan without a warning.
+pub const LATE_ENTRY: Duration = Duration::from_secs(10 * 60);
+
+/// While a call is on, the object wakes up this often: it keeps an object with open sockets in memory,
+/// where 70 s without an event allow eviction.
+pub const BEAT: Duration = Duration::from_secs(25);
+
+/// While orders are under way the object wakes up this often, so that a crash is noticed within seconds.
+pub const WORK_BEAT: Duration = Duration::from_secs(2);
+
+/// An order without a result this long after its last deadline counts as lost.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(15);
+
+/// Without news from webhooks for this long we ask Recall ourselves. Reads allow 300 a minute for a workspace.
+pub const POLL_JOINING: Duration = Duration::from_secs(45);
+
+/// The same while the call goes on, where only its end can be missed.
+pub const POLL_IN_CALL: Duration = Duration::from_secs(120);
+
+/// How soon after a leave order its effect is looked for.
+pub const POLL_LEAVING: Duration = Duration::from_secs(15);
+
+/// Waits between looks for artifacts after the end; the last one repeats until [`ARTIFACT_PATIENCE`].
+pub const ARTIFACT_POLLS: [Duration; 7] = [
+    Duration::from_secs(20),
+    Duration::from_secs(40),
+    Duration::from_secs(60),
+    Duration::from_secs(120),
+    Duration::from_secs(300),
+    Duration::from_secs(900),
+    Duration::from_secs(1800),
+];
+
+/// How long artifacts are waited for. Recall's own webhook retries go on for about a day.
+pub const ARTIFACT_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A bot that is not in the call this long after it should have joined is given up.
+/// The longest lobby wait that is configured is 20 minutes.
+pub const JOIN_WATCHDOG: Duration = Duration::from_secs(45 * 60);
+
+/// Recording is capped at this by the bot's configuration (`in_call_recording_timeout`).
+pub const MAX_RECORDING: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// A call that has not ended this long after the bot entered is ended by us.
+pub const CALL_WATCHDOG: Duration = Duration::from_secs(5 * 60 * 60);
+
+/// How long a bot that must go is chased; by then Recall's own caps have ended it.
+pub const REMOVAL_PATIENCE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// The pause between attempts to remove a bot.
+pub const REMOVAL_PAUSE: Duration = Duration::from_secs(30);
+
+/// Recall may take about 11 s to leave after it was told to; a bot that still reports later is told again.
+pub const LEAVING_TIME: Duration = Duration::from_secs(15);
+
+/// The pause while Recall answers "not started" to leaving and "already dispatched" to deleting.
+pub const DISPATCH_PAUSE: Duration = Duration::from_secs(3);
+
+/// When to look for bots that a create call in doubt may have left behind, counted from the end.
+pub const SWEEPS: [Duration; 3] = [
+    Duration::from_secs(600),
+    Duration::from_secs(60),
+    Duration::from_secs(5),
+];
+
+/// The room must be greeted within this time of the bot's entry; then chat takes over from speech.
+pub const GREETING_PATIENCE: Duration = Duration::from_secs(12);
+
+/// Silence between two utterances, so that they are heard as two.
+pub const UTTERANCE_GAP: Duration = Duration::from_millis(250);
+
+/// How many utterances may wait: at 5,000 characters each that is over four hours of speech.
+pub const MAX_UTTERANCES: usize = 50;
+
+/// How many orders may be outstanding before callers' chat messages are refused, so that the snapshot stays small.
+pub const MAX_OUTSTANDING: usize = 100;
+
+/// How many warnings are kept on the meeting; the event log has them all.
+pub const MAX_WARNINGS: usize = 50;
+
+/// How many stray bots are chased at a time.
+pub const MAX_REMOVALS: usize = 20;
+
+/// The longest text that is spoken in one utterance.
+pub const MAX_SAY_CHARS: usize = 5_000;

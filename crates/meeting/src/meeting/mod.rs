@@ -1,0 +1,246 @@
+//! The life of one meeting as a pure state machine.
+//!
+//! The shell owns a [`Meeting`] and repeats one loop: take an event, call [`Meeting::handle`], save the
+//! meeting, set the alarm to [`Meeting::deadline`], and only then start the orders.
+//! `handle` never fails, never waits and reads no clock; the same meeting, event and time give the same step.
+//!
+//! | Status | Event | Next | Orders |
+//! | --- | --- | --- | --- |
+//! | (booked) | start more than [`limits::AHEAD`] away | `scheduled` | `CreateBot` with `join_at` |
+//! | (booked) | start nearer | `scheduled` | none until `join_at` |
+//! | `scheduled` | `join_at` reached, or join requested | `bot_joining` | `CreateBot` now; a bot made ahead is deleted first when the join was requested |
+//! | `scheduled`, `bot_joining` | a create call in doubt | same | `FindBots`, then the same key again |
+//! | `scheduled`, `bot_joining` | no bot within [`limits::CREATION_PATIENCE`], or refused | `failed` | look for strays |
+//! | `scheduled` | first bot status | `bot_joining` | `Synthesize` the greeting |
+//! | `bot_joining` | first `in_call_*` | `in_progress` | `PlayAudio` the greeting |
+//! | `scheduled`, `bot_joining` | cancel requested | `cancelled` | `DeleteBot`, else `LeaveCall` |
+//! | `in_progress` | cancel requested | same | `LeaveCall` |
+//! | any of these | `call_ended`, `done` | `ended` | `ReadBot` until the artifacts are there |
+//! | any of these | `fatal` | `failed` | as above if it ever recorded |
+//! | over | anything late | same | a bot that still lives is removed |
+//!
+//! The parts: `bot_manager` owns the bot's way into the call and out of it, `creation` its making, `removal` its
+//! going, `speech` what is said, `artifacts` what is kept, `effects` the orders and their retries.
+
+mod artifacts;
+mod bot_manager;
+mod creation;
+mod effect;
+mod effects;
+mod event;
+pub mod limits;
+mod removal;
+mod snapshot;
+mod speech;
+mod state;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+pub use bot_manager::BotManager;
+pub use effect::{
+    Effect, EffectId, LiveEvent, LiveParticipant, Order, Refusal, Step, TimelineEntry, TimelineKind,
+};
+pub use event::{Answer, BotState, Event, FoundBot, RecordingState};
+pub use snapshot::SnapshotError;
+pub use state::{
+    Agent, ArtifactState, Booking, Ended, EndedBy, GreetingState, Meeting, Platform, Presence,
+    Status, UtteranceState, Via, Warning, WarningCode,
+};
+use state::{Creation, Greeting, SNAPSHOT_VERSION};
+
+impl Meeting {
+    /// Makes a meeting out of a booking, and gives what is to be done at once.
+    pub fn book(booking: Booking) -> (Self, Step) {
+        let now = booking.created_at;
+        let join_at = booking.join_at();
+        let mut meeting = Self {
+            version: SNAPSHOT_VERSION,
+            status: Status::Scheduled,
+            join_at,
+            creation: Creation::Planned { at: join_at },
+            keys_used: 0,
+            bot: None,
+            rejoin: false,
+            leaving: false,
+            purging: false,
+            greeting: Greeting {
+                state: GreetingState::Pending,
+                via: None,
+                at: None,
+                reason: None,
+            },
+            speech: VecDeque::new(),
+            stopping: None,
+            segments: 0,
+            transcript: ArtifactState::None,
+            recording: ArtifactState::None,
+            ended: None,
+            over_since: None,
+            warnings: Vec::new(),
+            removals: BTreeMap::new(),
+            effects: BTreeMap::new(),
+            next_effect: 1,
+            next_poll: None,
+            artifact_polls: 0,
+            sweep_at: None,
+            sweeps_left: 0,
+            index_stale: false,
+            revision: 1,
+            updated_at: now,
+            checked_at: now,
+            booking,
+        };
+        let mut step = Step::default();
+        let mut manager = BotManager::new(&mut meeting, &mut step, now);
+        manager.note(
+            "booked",
+            "the meeting was booked",
+            &json!({ "join_at": join_at }),
+        );
+        manager.create_meeting_bot();
+        manager.settle();
+        (meeting, step)
+    }
+
+    /// Takes in one event that happened at `now` and gives everything that follows from it.
+    ///
+    /// Orders and segments count only once the meeting as it is now has been saved.
+    pub fn handle(&mut self, event: Event, now: Timestamp) -> Step {
+        let mut step = Step::default();
+        let before = self.view();
+        let mut manager = BotManager::new(self, &mut step, now);
+        manager.take_in(event);
+        manager.settle();
+        self.checked_at = now;
+        if step.refusal.is_none() && self.view() != before {
+            self.revision += 1;
+            self.updated_at = now;
+            step.live.push(LiveEvent::Meeting {
+                meeting: Box::new(self.view()),
+            });
+            self.index_stale = true;
+            BotManager::new(self, &mut step, now).update_index();
+        }
+        step
+    }
+
+    /// Tells when [`Event::Woke`] is due at the latest; `None` when nothing is left to do.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let planned = match self.creation {
+            Creation::Planned { at } if !self.status.is_over() => Some(at),
+            Creation::Planned { .. } | Creation::Asking(_) | Creation::Made | Creation::Closed => {
+                None
+            }
+        };
+        [
+            planned,
+            self.next_poll,
+            self.sweep_at,
+            self.speech_deadline(),
+            self.removal_deadline(),
+            self.effects_deadline(),
+            self.create_deadline(),
+            self.watchdog(),
+            self.beat(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Gives the booking the meeting was made from.
+    pub fn booking(&self) -> &Booking {
+        &self.booking
+    }
+
+    /// Tells where the meeting is in its life.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Gives the bot's id, if there is a bot.
+    pub fn bot_id(&self) -> Option<&crate::ids::BotId> {
+        self.bot.as_ref().map(|bot| &bot.id)
+    }
+
+    /// Tells which change of the meeting this is; later ones are higher.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// While a call is on the object stays awake and looks after itself.
+    fn beat(&self) -> Option<Timestamp> {
+        match self.status {
+            Status::BotJoining | Status::InProgress => Some(after(self.checked_at, limits::BEAT)),
+            Status::Scheduled | Status::Ended | Status::Failed | Status::Cancelled => None,
+        }
+    }
+}
+
+impl Booking {
+    /// Gives the time the bot is to join: some minutes early, and never before the booking was made.
+    pub fn join_at(&self) -> Timestamp {
+        let early = Duration::from_secs(u64::from(self.early_join_minutes) * 60);
+        let wanted = self
+            .starts_at
+            .map(|start| start.checked_sub(early).unwrap_or(Timestamp::MIN));
+        wanted.map_or(self.created_at, |at| at.max(self.created_at))
+    }
+}
+
+/// Adds a wait to a time, staying within what a timestamp can hold.
+fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// The time between two moments, zero if `to` is not after `from`.
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}
+
+impl BotManager<'_> {
+    /// Writes a fact into the event log.
+    fn note(&mut self, name: &str, summary: impl Into<String>, data: &Value) {
+        self.step.timeline.push(TimelineEntry {
+            kind: TimelineKind::Event,
+            name: name.to_owned(),
+            summary: summary.into(),
+            data: data.clone(),
+        });
+    }
+
+    /// Records something that was degraded, once per kind and message.
+    fn warn(&mut self, code: WarningCode, message: impl Into<String>) {
+        let message = message.into();
+        let known = self.meeting.warnings.iter();
+        if self.meeting.warnings.len() >= limits::MAX_WARNINGS
+            || known
+                .clone()
+                .any(|w| w.code == code && w.message == message)
+        {
+            return;
+        }
+        let warning = Warning {
+            code,
+            message: message.clone(),
+            at: self.now,
+        };
+        self.meeting.warnings.push(warning.clone());
+        self.step.live.push(LiveEvent::Warning { warning });
+        self.step.timeline.push(TimelineEntry {
+            kind: TimelineKind::Warning,
+            name: serde_json::to_value(code)
+                .ok()
+                .and_then(|v| v.as_str().map(str::to_owned))
+                .unwrap_or_default(),
+            summary: message,
+            data: Value::Null,
+        });
+    }
+}

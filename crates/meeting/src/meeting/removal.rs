@@ -1,0 +1,190 @@
+//! Sending bots away: the meeting's own on request, and any that should not be there.
+//!
+//! A bot that was not dispatched yet is deleted, any other one is told to leave; when Recall says that it is
+//! the other way round, the other way is taken.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    after,
+    bot_manager::BotManager,
+    effect::Effect,
+    limits,
+    state::{Meeting, Removal, Status},
+};
+use crate::{
+    http::{CallError, FailureKind},
+    ids::BotId,
+};
+
+impl BotManager<'_> {
+    /// Sends a bot away and keeps at it until Recall has confirmed it.
+    pub(super) fn remove(&mut self, bot_id: BotId, why: &str) {
+        if self.meeting.removals.contains_key(&bot_id)
+            || self.meeting.removals.len() >= limits::MAX_REMOVALS
+        {
+            return;
+        }
+        self.note(
+            "bot_sent_away",
+            format!("a bot is sent away: {why}"),
+            &json!({ "bot_id": bot_id }),
+        );
+        self.meeting.removals.insert(
+            bot_id.clone(),
+            Removal {
+                since: self.now,
+                attempts: 0,
+                retry_at: None,
+                done: false,
+            },
+        );
+        if self.is_undispatched(&bot_id) {
+            self.try_removal(
+                &bot_id,
+                Effect::DeleteBot {
+                    bot_id: bot_id.clone(),
+                },
+            );
+        } else {
+            self.try_removal(
+                &bot_id,
+                Effect::LeaveCall {
+                    bot_id: bot_id.clone(),
+                },
+            );
+        }
+    }
+
+    /// A bot that was sent away still reports from the call: leaving takes some seconds, but not longer.
+    pub(super) fn remove_again(&mut self, bot_id: &BotId) {
+        let Some(removal) = self.meeting.removals.get_mut(bot_id) else {
+            return;
+        };
+        if removal.done && after(removal.since, limits::LEAVING_TIME) <= self.now {
+            removal.done = false;
+            removal.since = self.now;
+            removal.retry_at = Some(self.now);
+        }
+    }
+
+    fn is_undispatched(&self, bot_id: &BotId) -> bool {
+        let own = self.meeting.bot.as_ref().filter(|bot| bot.id == *bot_id);
+        own.is_some_and(|bot| bot.code.is_none() && bot.join_at.is_some_and(|at| at > self.now))
+    }
+
+    fn try_removal(&mut self, bot_id: &BotId, effect: Effect) {
+        if let Some(removal) = self.meeting.removals.get_mut(bot_id) {
+            removal.attempts += 1;
+            removal.retry_at = None;
+            self.order(effect);
+        }
+    }
+
+    /// Tries again what is due.
+    pub(super) fn retry_removals(&mut self) {
+        let due = |removal: &Removal| removal.retry_at.is_some_and(|at| at <= self.now);
+        let due: Vec<BotId> = self
+            .meeting
+            .removals
+            .iter()
+            .filter(|(_, removal)| due(removal))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for bot_id in due {
+            self.try_removal(
+                &bot_id,
+                Effect::LeaveCall {
+                    bot_id: bot_id.clone(),
+                },
+            );
+        }
+    }
+
+    /// Recall has confirmed that a bot is gone, or on its way out.
+    pub(super) fn removal_done(&mut self, bot_id: &BotId, deleted: bool) {
+        if let Some(removal) = self.meeting.removals.get_mut(bot_id) {
+            removal.done = true;
+            removal.retry_at = None;
+        }
+        let own = self.meeting.bot_id() == Some(bot_id);
+        if own && deleted && self.meeting.rejoin && !self.meeting.status.is_over() {
+            self.scheduled_bot_gone();
+        }
+    }
+
+    /// Decides how to go on sending a bot away.
+    pub(super) fn removal_failed(&mut self, effect: &Effect, bot_id: &BotId, error: &CallError) {
+        let own = self.meeting.bot_id() == Some(bot_id);
+        match (effect, error.kind) {
+            (Effect::DeleteBot { .. }, FailureKind::AlreadyDispatched)
+                if own && self.meeting.rejoin =>
+            {
+                self.meeting.rejoin = false;
+                self.meeting.removals.remove(bot_id);
+                self.meeting.next_poll = Some(after(self.now, limits::POLL_LEAVING));
+            }
+            (_, FailureKind::NotFound) => self.removal_done(bot_id, true),
+            (_, FailureKind::AlreadyOver) => {
+                self.removal_done(bot_id, false);
+                if own && self.meeting.status == Status::InProgress {
+                    self.meeting.next_poll = Some(self.now);
+                }
+            }
+            (Effect::DeleteBot { .. }, FailureKind::AlreadyDispatched) => {
+                self.take_the_other_way(
+                    bot_id,
+                    Effect::LeaveCall {
+                        bot_id: bot_id.clone(),
+                    },
+                );
+            }
+            (Effect::LeaveCall { .. }, FailureKind::NotStarted) => {
+                self.take_the_other_way(
+                    bot_id,
+                    Effect::DeleteBot {
+                        bot_id: bot_id.clone(),
+                    },
+                );
+            }
+            _ => self.retry_removal_at(bot_id, limits::REMOVAL_PAUSE),
+        }
+    }
+
+    /// At once the first time; after that Recall may be between the two states, so after a pause.
+    fn take_the_other_way(&mut self, bot_id: &BotId, effect: Effect) {
+        let attempts = self.meeting.removals.get(bot_id).map_or(0, |r| r.attempts);
+        if attempts <= 2 {
+            self.try_removal(bot_id, effect);
+        } else {
+            self.retry_removal_at(bot_id, limits::DISPATCH_PAUSE);
+        }
+    }
+
+    fn retry_removal_at(&mut self, bot_id: &BotId, pause: Duration) {
+        let Some(removal) = self.meeting.removals.get_mut(bot_id) else {
+            return;
+        };
+        let at = after(self.now, pause);
+        if at > after(removal.since, limits::REMOVAL_PATIENCE) {
+            removal.done = true;
+            self.note(
+                "bot_not_removed",
+                "Recall did not confirm that the bot is gone; its own time limits end it",
+                &json!({ "bot_id": bot_id }),
+            );
+        } else {
+            removal.retry_at = Some(at);
+        }
+    }
+}
+
+impl Meeting {
+    /// When the next attempt to send a bot away is due.
+    pub(super) fn removal_deadline(&self) -> Option<Timestamp> {
+        self.removals.values().filter_map(|r| r.retry_at).min()
+    }
+}

@@ -1,0 +1,536 @@
+//! What the agent says: one queue, one utterance at a time, and chat when speech fails.
+//!
+//! An utterance goes through text, audio made, audio played. Recall plays clips without saying when they end,
+//! so the next one waits for the length of the last. The greeting is the first utterance; its audio is made
+//! while the bot is still joining, and it is the one thing that `interrupt` does not drop.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    after, between,
+    bot_manager::BotManager,
+    effect::{Effect, EffectId, LiveEvent, Refusal},
+    limits,
+    state::{
+        GreetingState, Meeting, Platform, Purpose, SpeechStage, Status, Utterance, UtteranceState,
+        Via, WarningCode,
+    },
+};
+use crate::{http::CallError, ids::UtteranceId};
+
+impl BotManager<'_> {
+    /// Queues the greeting, once in a meeting's life.
+    pub(super) fn send_entrance_greeting(&mut self) {
+        let queued = self
+            .meeting
+            .speech
+            .iter()
+            .any(|u| u.purpose == Purpose::Greeting);
+        if queued || !self.meeting.owes_greeting() {
+            return;
+        }
+        // The greeting's id needs no randomness: a meeting has one greeting.
+        let id = UtteranceId::mint(self.meeting.booking.created_at, 0);
+        let text = self.meeting.booking.agent.greeting.clone();
+        self.enqueue(id, text, Purpose::Greeting);
+    }
+
+    /// `say`.
+    pub(super) fn say(&mut self, id: UtteranceId, text: String, interrupt: bool) {
+        if self.meeting.status != Status::InProgress {
+            self.step.refusal = Some(Refusal::NotInProgress);
+        } else if self.meeting.speech.len() >= limits::MAX_UTTERANCES && !interrupt {
+            self.step.refusal = Some(Refusal::QueueFull);
+        } else {
+            if interrupt {
+                self.interrupt();
+            }
+            self.enqueue(id, text, Purpose::Say);
+        }
+    }
+
+    fn enqueue(&mut self, id: UtteranceId, text: String, purpose: Purpose) {
+        let utterance = Utterance {
+            id,
+            text,
+            purpose,
+            progress: SpeechStage::Text,
+        };
+        self.tell(&utterance, UtteranceState::Queued, None, None);
+        self.meeting.speech.push_back(utterance);
+    }
+
+    /// `interrupt`: stops what is being said and drops what waits, but not a greeting that is still owed.
+    pub(super) fn interrupt(&mut self) {
+        let mut kept = Vec::new();
+        let mut audible = false;
+        while let Some(utterance) = self.meeting.speech.pop_front() {
+            let started = matches!(
+                utterance.progress,
+                SpeechStage::Starting { .. } | SpeechStage::Playing { .. }
+            );
+            if utterance.purpose == Purpose::Greeting && self.meeting.owes_greeting() {
+                kept.push(utterance);
+                continue;
+            }
+            audible |= started;
+            let heard = self.heard_of(&utterance);
+            self.drop_utterance(&utterance, UtteranceState::Interrupted, heard);
+        }
+        self.meeting.speech.extend(kept);
+        if audible {
+            self.stop_audio();
+        }
+    }
+
+    fn heard_of(&self, utterance: &Utterance) -> Option<u64> {
+        match utterance.progress {
+            SpeechStage::Playing { since, until } => {
+                let heard = between(since, self.now.min(until));
+                Some(u64::try_from(heard.as_millis()).unwrap_or(u64::MAX))
+            }
+            SpeechStage::Starting { .. } => None,
+            SpeechStage::Text
+            | SpeechStage::Synthesizing { .. }
+            | SpeechStage::Ready { .. }
+            | SpeechStage::Mute
+            | SpeechStage::Chatting { .. } => Some(0),
+        }
+    }
+
+    /// Takes an utterance out of the world: its order, its audio; and tells what became of it.
+    fn drop_utterance(&mut self, utterance: &Utterance, state: UtteranceState, heard: Option<u64>) {
+        match utterance.progress {
+            SpeechStage::Synthesizing { effect }
+            | SpeechStage::Starting { effect, .. }
+            | SpeechStage::Chatting { effect } => self.forget(effect),
+            SpeechStage::Text
+            | SpeechStage::Ready { .. }
+            | SpeechStage::Mute
+            | SpeechStage::Playing { .. } => {}
+        }
+        self.finish(utterance, state, via_of(utterance), heard);
+    }
+
+    fn finish(
+        &mut self,
+        utterance: &Utterance,
+        state: UtteranceState,
+        via: Option<Via>,
+        heard_ms: Option<u64>,
+    ) {
+        self.step.clips_done.push(utterance.id.clone());
+        self.note(
+            "utterance",
+            format!("an utterance is {}", state.as_str()),
+            &json!({ "utterance_id": utterance.id, "state": state, "via": via, "heard_ms": heard_ms }),
+        );
+        self.tell(utterance, state, via, heard_ms);
+    }
+
+    fn tell(
+        &mut self,
+        utterance: &Utterance,
+        state: UtteranceState,
+        via: Option<Via>,
+        heard_ms: Option<u64>,
+    ) {
+        self.step.live.push(LiveEvent::Utterance {
+            utterance_id: utterance.id.clone(),
+            text: utterance.text.clone(),
+            state,
+            via,
+            heard_ms,
+        });
+    }
+
+    fn stop_audio(&mut self) {
+        if self.meeting.stopping.is_none()
+            && let Some(bot_id) = self.meeting.bot_id().cloned()
+        {
+            let stop = self.order(Effect::StopAudio { bot_id });
+            self.meeting.stopping = Some(stop);
+        }
+    }
+
+    /// The stop order is through, or has failed for good: what waits may be played.
+    pub(super) fn audio_stopped(&mut self, id: EffectId) {
+        if self.meeting.stopping == Some(id) {
+            self.meeting.stopping = None;
+        }
+    }
+
+    /// Moves the queue on: ends what has been heard, makes the audio of the first two, plays the first.
+    pub(super) fn advance_speech(&mut self) {
+        if self.meeting.status.is_over() {
+            return;
+        }
+        while let Some(utterance) = self.pop_heard() {
+            let SpeechStage::Playing { since, until } = utterance.progress else {
+                continue;
+            };
+            let length = between(since, until).saturating_sub(limits::UTTERANCE_GAP);
+            let heard = u64::try_from(length.as_millis()).ok();
+            self.finish(
+                &utterance,
+                UtteranceState::Spoken,
+                Some(Via::OutputAudio),
+                heard,
+            );
+        }
+        for index in 0..self.meeting.speech.len().min(2) {
+            self.synthesize(index);
+        }
+        self.greet_by_chat_when_late();
+        self.play_first();
+    }
+
+    fn pop_heard(&mut self) -> Option<Utterance> {
+        let first = self.meeting.speech.front()?;
+        match first.progress {
+            SpeechStage::Playing { until, .. } if until <= self.now => {
+                self.meeting.speech.pop_front()
+            }
+            _ => None,
+        }
+    }
+
+    fn synthesize(&mut self, index: usize) {
+        let utterance = &self.meeting.speech[index];
+        if utterance.progress != SpeechStage::Text {
+            return;
+        }
+        let agent = &self.meeting.booking.agent;
+        let Some(voice_id) = agent.voice_id.clone() else {
+            return self.fall_back_to_chat(index, "no voice is configured");
+        };
+        let effect = self.order(Effect::Synthesize {
+            utterance_id: self.meeting.speech[index].id.clone(),
+            text: self.meeting.speech[index].text.clone(),
+            voice_id,
+            language: self.meeting.booking.agent.language.clone(),
+        });
+        self.meeting.speech[index].progress = SpeechStage::Synthesizing { effect };
+    }
+
+    fn play_first(&mut self) {
+        if !self.meeting.is_in_call() || self.meeting.stopping.is_some() || self.meeting.leaving {
+            return;
+        }
+        let (Some(bot_id), Some(first)) =
+            (self.meeting.bot_id().cloned(), self.meeting.speech.front())
+        else {
+            return;
+        };
+        let SpeechStage::Ready { duration_ms } = first.progress else {
+            return;
+        };
+        let utterance_id = first.id.clone();
+        let effect = self.order(Effect::PlayAudio {
+            bot_id,
+            utterance_id,
+        });
+        self.set_progress(
+            0,
+            SpeechStage::Starting {
+                effect,
+                duration_ms,
+            },
+        );
+    }
+
+    fn set_progress(&mut self, index: usize, progress: SpeechStage) {
+        if let Some(utterance) = self.meeting.speech.get_mut(index) {
+            utterance.progress = progress;
+        }
+    }
+
+    fn position(&self, wanted: EffectId) -> Option<usize> {
+        self.meeting.speech.iter().position(|u| match u.progress {
+            SpeechStage::Synthesizing { effect }
+            | SpeechStage::Starting { effect, .. }
+            | SpeechStage::Chatting { effect } => effect == wanted,
+            SpeechStage::Text
+            | SpeechStage::Ready { .. }
+            | SpeechStage::Mute
+            | SpeechStage::Playing { .. } => false,
+        })
+    }
+
+    /// The audio of an utterance is stored.
+    pub(super) fn synthesized(&mut self, id: EffectId, duration_ms: u64) {
+        if let Some(index) = self.position(id) {
+            self.set_progress(index, SpeechStage::Ready { duration_ms });
+        }
+    }
+
+    /// Recall has begun to play an utterance.
+    pub(super) fn playing(&mut self, id: EffectId) {
+        let Some(index) = self.position(id) else {
+            return;
+        };
+        let SpeechStage::Starting { duration_ms, .. } = self.meeting.speech[index].progress else {
+            return;
+        };
+        let length = Duration::from_millis(duration_ms) + limits::UTTERANCE_GAP;
+        self.set_progress(
+            index,
+            SpeechStage::Playing {
+                since: self.now,
+                until: after(self.now, length),
+            },
+        );
+        let utterance = self.meeting.speech[index].clone();
+        self.tell(
+            &utterance,
+            UtteranceState::Speaking,
+            Some(Via::OutputAudio),
+            Some(0),
+        );
+        if utterance.purpose == Purpose::Greeting {
+            self.greeted(Via::OutputAudio);
+        }
+    }
+
+    /// Making or playing the audio failed for good: the words go to the chat instead.
+    pub(super) fn speech_failed(&mut self, id: EffectId, error: &CallError) {
+        if let Some(index) = self.position(id) {
+            self.fall_back_to_chat(index, &error.reason);
+        }
+    }
+
+    fn fall_back_to_chat(&mut self, index: usize, why: &str) {
+        let Some(utterance) = self.meeting.speech.get(index).cloned() else {
+            return;
+        };
+        if utterance.purpose == Purpose::Greeting {
+            self.warn(
+                WarningCode::GreetingFailed,
+                format!("the greeting could not be spoken: {why}"),
+            );
+            self.meeting.greeting.reason = Some(why.to_owned());
+        }
+        self.set_progress(index, SpeechStage::Mute);
+        self.chat_when_in_call();
+    }
+
+    /// Sends what cannot be spoken as chat, as soon as there is a chat to send it to.
+    fn chat_when_in_call(&mut self) {
+        if !self.meeting.is_in_call() {
+            return;
+        }
+        let Some(bot_id) = self.meeting.bot_id().cloned() else {
+            return;
+        };
+        for index in 0..self.meeting.speech.len() {
+            if self.meeting.speech[index].progress != SpeechStage::Mute {
+                continue;
+            }
+            let text = first_chars(
+                &self.meeting.speech[index].text,
+                chat_limit(self.meeting.booking.platform),
+            );
+            let effect = self.order(Effect::SendChat {
+                bot_id: bot_id.clone(),
+                text,
+            });
+            self.set_progress(index, SpeechStage::Chatting { effect });
+        }
+    }
+
+    /// Nobody is joined silently: a greeting that is not being heard in time is written.
+    fn greet_by_chat_when_late(&mut self) {
+        self.chat_when_in_call();
+        if self
+            .meeting
+            .greeting_deadline()
+            .is_none_or(|at| at > self.now)
+        {
+            return;
+        }
+        let greeting = |u: &Utterance| u.purpose == Purpose::Greeting;
+        let Some(index) = self.meeting.speech.iter().position(greeting) else {
+            return;
+        };
+        match self.meeting.speech[index].progress {
+            SpeechStage::Starting { effect, .. } => {
+                self.forget(effect);
+                // Should Recall still begin to play it, the room would be greeted twice.
+                self.stop_audio();
+            }
+            SpeechStage::Synthesizing { effect } => self.forget(effect),
+            SpeechStage::Text
+            | SpeechStage::Ready { .. }
+            | SpeechStage::Mute
+            | SpeechStage::Playing { .. }
+            | SpeechStage::Chatting { .. } => {}
+        }
+        self.fall_back_to_chat(index, "speech did not come in time");
+    }
+
+    fn greeted(&mut self, via: Via) {
+        self.note("greeted", "the room was greeted", &json!({ "via": via }));
+        let greeting = &mut self.meeting.greeting;
+        greeting.state = GreetingState::Sent;
+        greeting.via = Some(via);
+        greeting.at = Some(self.now);
+    }
+
+    /// `chat`.
+    pub(super) fn chat(&mut self, text: String) {
+        let platform = self.meeting.booking.platform;
+        let refusal = if self.meeting.status != Status::InProgress {
+            Some(Refusal::NotInProgress)
+        } else if platform == Platform::Webex {
+            Some(Refusal::NoChat)
+        } else if text.chars().count() > chat_limit(platform) {
+            Some(Refusal::ChatTooLong)
+        } else if self.meeting.effects.len() >= limits::MAX_OUTSTANDING {
+            Some(Refusal::QueueFull)
+        } else {
+            None
+        };
+        match (refusal, self.meeting.bot_id().cloned()) {
+            (None, Some(bot_id)) => {
+                self.order(Effect::SendChat { bot_id, text });
+            }
+            (refusal, _) => self.step.refusal = refusal.or(Some(Refusal::NotInProgress)),
+        }
+    }
+
+    /// A chat message was accepted: if it stood in for an utterance, that one is through.
+    pub(super) fn chat_sent(&mut self, id: EffectId) {
+        let Some(index) = self.position(id) else {
+            return;
+        };
+        if let Some(utterance) = self.meeting.speech.remove(index) {
+            if utterance.purpose == Purpose::Greeting {
+                self.greeted(Via::Chat);
+            }
+            self.finish(&utterance, UtteranceState::Spoken, Some(Via::Chat), None);
+        }
+    }
+
+    /// Chat failed too: there is nothing left to fall back to.
+    pub(super) fn chat_failed(&mut self, id: EffectId, error: &CallError) {
+        let Some(index) = self.position(id) else {
+            return;
+        };
+        if let Some(utterance) = self.meeting.speech.remove(index) {
+            if utterance.purpose == Purpose::Greeting {
+                self.meeting.greeting.state = GreetingState::Failed;
+                self.meeting.greeting.reason = Some(error.reason.clone());
+                self.warn(
+                    WarningCode::GreetingFailed,
+                    "the room was greeted neither in speech nor in chat",
+                );
+            }
+            self.finish(&utterance, UtteranceState::Failed, None, Some(0));
+        }
+    }
+
+    /// The call is over: nothing is said any more, and a greeting that is still owed says why.
+    pub(super) fn close_speech(&mut self) {
+        let entered = self
+            .meeting
+            .bot
+            .as_ref()
+            .is_some_and(|bot| bot.entered_at.is_some());
+        while let Some(utterance) = self.meeting.speech.pop_front() {
+            let state = match utterance.progress {
+                SpeechStage::Playing { .. } => UtteranceState::Interrupted,
+                _ => UtteranceState::Failed,
+            };
+            let heard = self.heard_of(&utterance);
+            self.drop_utterance(&utterance, state, heard);
+        }
+        self.meeting.stopping = None;
+        if self.meeting.owes_greeting() {
+            let (state, reason) = if entered {
+                (
+                    GreetingState::Failed,
+                    "the call was over before the greeting",
+                )
+            } else {
+                (GreetingState::Skipped, "the bot was never in the call")
+            };
+            self.meeting.greeting.state = state;
+            self.meeting
+                .greeting
+                .reason
+                .get_or_insert(reason.to_owned());
+        }
+    }
+}
+
+impl Meeting {
+    /// When the queue needs looking after.
+    pub(super) fn speech_deadline(&self) -> Option<Timestamp> {
+        let playing = match self.speech.front()?.progress {
+            SpeechStage::Playing { until, .. } => Some(until),
+            _ => None,
+        };
+        playing.into_iter().chain(self.greeting_deadline()).min()
+    }
+
+    /// When chat takes over from a greeting that is not being heard.
+    fn greeting_deadline(&self) -> Option<Timestamp> {
+        let greeting = self
+            .speech
+            .iter()
+            .find(|u| u.purpose == Purpose::Greeting)?;
+        let speech_may_come = matches!(
+            greeting.progress,
+            SpeechStage::Text
+                | SpeechStage::Synthesizing { .. }
+                | SpeechStage::Ready { .. }
+                | SpeechStage::Starting { .. }
+        );
+        let entered = self.bot.as_ref()?.entered_at?;
+        (speech_may_come && self.is_in_call()).then(|| after(entered, limits::GREETING_PATIENCE))
+    }
+}
+
+impl UtteranceState {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Speaking => "being spoken",
+            Self::Spoken => "through",
+            Self::Interrupted => "cut off",
+            Self::Failed => "lost",
+        }
+    }
+}
+
+fn via_of(utterance: &Utterance) -> Option<Via> {
+    match utterance.progress {
+        SpeechStage::Starting { .. } | SpeechStage::Playing { .. } => Some(Via::OutputAudio),
+        SpeechStage::Chatting { .. } => Some(Via::Chat),
+        SpeechStage::Text
+        | SpeechStage::Synthesizing { .. }
+        | SpeechStage::Ready { .. }
+        | SpeechStage::Mute => None,
+    }
+}
+
+/// How many characters a chat message may have (<https://docs.recall.ai/docs/chat-messages>).
+fn chat_limit(platform: Platform) -> usize {
+    match platform {
+        Platform::GoogleMeet => 500,
+        Platform::Zoom | Platform::MicrosoftTeams | Platform::Webex => 4096,
+    }
+}
+
+/// Shortens to what a chat message takes; speech that falls back to chat may be longer than that.
+fn first_chars(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(limit - 1).collect();
+    short.push('…');
+    short
+}

@@ -1,0 +1,456 @@
+//! What is stored of a meeting: one versioned snapshot, and the words its parts are described in.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::effect::{EffectId, Outstanding};
+use crate::{
+    ids::{BotId, MeetingId, TenantId, UtteranceId},
+    vendors::recall::BotCode,
+};
+
+/// Version of the stored snapshot; raised when old code could not read what new code writes.
+pub(crate) const SNAPSHOT_VERSION: u32 = 1;
+
+/// Where a meeting is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Booked; nobody is on the way yet.
+    Scheduled,
+    /// The bot is being created, is connecting or waits in the lobby.
+    BotJoining,
+    /// The bot is in the call.
+    InProgress,
+    /// The call is over.
+    Ended,
+    /// The bot could not be created, could not join or died.
+    Failed,
+    /// Called off before the bot was in the call.
+    Cancelled,
+}
+
+impl Status {
+    /// All statuses, in the order of a meeting's life.
+    pub const ALL: [Self; 6] = [
+        Self::Scheduled,
+        Self::BotJoining,
+        Self::InProgress,
+        Self::Ended,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Tells whether nothing more will happen in the call.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Ended | Self::Failed | Self::Cancelled => true,
+            Self::Scheduled | Self::BotJoining | Self::InProgress => false,
+        }
+    }
+
+    /// Gives the word used on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::BotJoining => "bot_joining",
+            Self::InProgress => "in_progress",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How the delegate is seen and heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// A still picture; speech through Recall's output audio.
+    Voice,
+    /// A web page as camera and voice.
+    Avatar,
+}
+
+/// The meeting products a bot can be sent into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Platform {
+    /// Zoom.
+    Zoom,
+    /// Google Meet.
+    GoogleMeet,
+    /// Microsoft Teams.
+    MicrosoftTeams,
+    /// Cisco Webex.
+    Webex,
+}
+
+/// What was booked; it does not change afterwards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Booking {
+    /// The meeting's own id.
+    pub id: MeetingId,
+    /// Whose meeting it is.
+    pub tenant_id: TenantId,
+    /// Where the call is.
+    pub meeting_url: String,
+    /// The product behind `meeting_url`.
+    pub platform: Platform,
+    /// A title for people.
+    pub title: Option<String>,
+    /// When the call starts; absent means now.
+    pub starts_at: Option<Timestamp>,
+    /// How the delegate appears.
+    pub presence: Presence,
+    /// Who appears.
+    pub agent: Agent,
+    /// The caller's own words, given back unread.
+    pub metadata: Map<String, Value>,
+    /// How long before the start the bot joins.
+    pub early_join_minutes: u8,
+    /// When the booking was made.
+    pub created_at: Timestamp,
+}
+
+/// The delegate of one meeting, with all defaults resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// The name in the participant list and in the greeting.
+    pub name: String,
+    /// On whose behalf it comes.
+    pub company: Option<String>,
+    /// What it says on joining, rendered.
+    pub greeting: String,
+    /// The ElevenLabs voice; without one the agent cannot speak.
+    pub voice_id: Option<String>,
+    /// The avatar shown, for presence `avatar`.
+    pub avatar_id: Option<String>,
+    /// BCP 47 tag of the language spoken, for example `en-US`.
+    pub language: String,
+}
+
+/// How far the making of the bot has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub(crate) enum Creation {
+    /// Nothing was asked of Recall yet; an ad-hoc bot is made at this time.
+    Planned {
+        /// When to ask.
+        at: Timestamp,
+    },
+    /// Recall was asked and a bot may exist that we do not know of.
+    Asking(Asking),
+    /// The bot in [`Meeting::bot`] was made.
+    Made,
+    /// No bot is made any more.
+    Closed,
+}
+
+/// A bot that was asked for and has not been seen yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asking {
+    /// When Recall was first asked.
+    pub since: Timestamp,
+    /// Which idempotency key is in use; raised only when the old one is known to have made no bot.
+    pub key: u32,
+    /// Since when.
+    pub key_since: Timestamp,
+    /// How often Recall was asked under this key.
+    pub attempts: u32,
+    /// Whether Recall answered the last attempt, however badly.
+    pub answered: bool,
+    /// When to ask again, while no answer is awaited.
+    pub retry_at: Option<Timestamp>,
+}
+
+/// The bot that stands for the meeting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bot {
+    /// Recall's id.
+    pub id: BotId,
+    /// The newest status code, none before the first.
+    pub code: Option<BotCode>,
+    /// Its sub-code.
+    pub sub_code: Option<String>,
+    /// When the vendor says the newest status began.
+    pub updated_at: Option<Timestamp>,
+    /// When Recall was told to join, if the bot was made ahead.
+    pub join_at: Option<Timestamp>,
+    /// When we learned that it was in the call.
+    pub entered_at: Option<Timestamp>,
+    /// Whether it ever recorded, so that artifacts are to be expected.
+    pub recorded: bool,
+    /// Whether Recall has reported that the bot has shut down.
+    pub shut_down: bool,
+}
+
+/// What became of the greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GreetingState {
+    /// Not yet.
+    Pending,
+    /// Given, in speech or in chat.
+    Sent,
+    /// Not given although the bot was in the call.
+    Failed,
+    /// Never due, because the bot was not let in.
+    Skipped,
+}
+
+/// The way something reached the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// Recall's output audio.
+    OutputAudio,
+    /// The bot's page.
+    Page,
+    /// The avatar session.
+    Avatar,
+    /// A chat message.
+    Chat,
+}
+
+/// The greeting's fate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Greeting {
+    /// What became of it.
+    pub state: GreetingState,
+    /// How it was given.
+    pub via: Option<Via>,
+    /// When it was given.
+    pub at: Option<Timestamp>,
+    /// Why it was not given, or not in speech.
+    pub reason: Option<String>,
+}
+
+/// Where an utterance is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UtteranceState {
+    /// Waits for its turn or its audio.
+    Queued,
+    /// Is being played.
+    Speaking,
+    /// Was heard, or read, to the end.
+    Spoken,
+    /// Was cut off or dropped by a command.
+    Interrupted,
+    /// Did not reach the room.
+    Failed,
+}
+
+/// Why an utterance is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Purpose {
+    /// The greeting on joining.
+    Greeting,
+    /// A `say` call.
+    Say,
+}
+
+/// Where an utterance stands on its way through synthesis and playing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub(crate) enum SpeechStage {
+    /// Text only.
+    Text,
+    /// The audio is being made.
+    Synthesizing {
+        /// The order to make it.
+        effect: EffectId,
+    },
+    /// The audio is stored and waits for its turn.
+    Ready {
+        /// Its length.
+        duration_ms: u64,
+    },
+    /// Recall was told to play it.
+    Starting {
+        /// The order to play it.
+        effect: EffectId,
+        /// Its length.
+        duration_ms: u64,
+    },
+    /// It is being heard.
+    Playing {
+        /// When Recall accepted it.
+        since: Timestamp,
+        /// When the next one may start.
+        until: Timestamp,
+    },
+    /// It cannot be spoken and waits for a chat to be written to.
+    Mute,
+    /// It is being sent as chat instead.
+    Chatting {
+        /// The order to send it.
+        effect: EffectId,
+    },
+}
+
+/// One thing the agent says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Utterance {
+    /// Its id.
+    pub id: UtteranceId,
+    /// What is said.
+    pub text: String,
+    /// Why.
+    pub purpose: Purpose,
+    /// How far it has come.
+    pub progress: SpeechStage,
+}
+
+/// Where an artifact is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactState {
+    /// There is none, and none is expected yet.
+    None,
+    /// It is being made while the call goes on.
+    Live,
+    /// The call is over and the vendor is still working on it.
+    Pending,
+    /// It can be had.
+    Ready,
+    /// It will not come.
+    Failed,
+}
+
+/// Who ended a meeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// The meeting's host.
+    Host,
+    /// Another participant.
+    Participant,
+    /// The meeting product.
+    Platform,
+    /// A call of this API.
+    Api,
+    /// Recall.
+    Vendor,
+    /// A limit on time.
+    Timeout,
+    /// Not known.
+    Unknown,
+}
+
+/// How a meeting came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ended {
+    /// The vendor's sub-code, or a code of our own.
+    pub reason: String,
+    /// Who ended it.
+    pub by: EndedBy,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// Stable codes of what was degraded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningCode {
+    /// The greeting could not be spoken.
+    GreetingFailed,
+    /// Live listening failed.
+    ListeningFailed,
+    /// Audio was lost.
+    AudioLost,
+    /// The avatar failed.
+    AvatarFailed,
+    /// The bot's page did not become ready.
+    PageNotReady,
+    /// The bot's page may not play sound.
+    SoundBlocked,
+    /// The bot came later than it should have.
+    LateJoin,
+    /// A transcript or recording that was expected did not come.
+    ArtifactMissing,
+    /// Making the bot took more than one attempt.
+    BotCreationRetried,
+}
+
+/// Something that was degraded, so that a meeting that went wrong never looks fine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Warning {
+    /// What kind of thing.
+    pub code: WarningCode,
+    /// What happened, for people.
+    pub message: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// A bot that must go, and how far that has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Removal {
+    /// When it was decided.
+    pub since: Timestamp,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When to try again, where no attempt is under way.
+    pub retry_at: Option<Timestamp>,
+    /// Whether Recall has confirmed that it is gone or leaving.
+    pub done: bool,
+}
+
+/// Everything that is remembered of a meeting, as one value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Meeting {
+    pub(super) version: u32,
+    pub(crate) booking: Booking,
+    pub(crate) status: Status,
+    pub(crate) join_at: Timestamp,
+    pub(super) creation: Creation,
+    /// How many idempotency keys were used for making bots; a key is never used for two purposes.
+    pub(super) keys_used: u32,
+    pub(crate) bot: Option<Bot>,
+    /// A bot made ahead is to be replaced by one that joins at once.
+    pub(super) rejoin: bool,
+    /// Somebody asked the bot to leave the call.
+    pub(super) leaving: bool,
+    /// The content is to be deleted for good.
+    pub(super) purging: bool,
+    pub(crate) greeting: Greeting,
+    pub(super) speech: VecDeque<Utterance>,
+    /// A stop order that must be through before anything else is played.
+    pub(super) stopping: Option<EffectId>,
+    pub(crate) segments: u64,
+    pub(crate) transcript: ArtifactState,
+    pub(crate) recording: ArtifactState,
+    pub(crate) ended: Option<Ended>,
+    /// When we learned of the end.
+    pub(super) over_since: Option<Timestamp>,
+    pub(crate) warnings: Vec<Warning>,
+    pub(super) removals: BTreeMap<BotId, Removal>,
+    pub(super) effects: BTreeMap<EffectId, Outstanding>,
+    pub(super) next_effect: u64,
+    pub(super) next_poll: Option<Timestamp>,
+    /// How often artifacts were looked for since the end.
+    pub(super) artifact_polls: usize,
+    /// When to look for bots that a create call in doubt may have left behind.
+    pub(super) sweep_at: Option<Timestamp>,
+    pub(super) sweeps_left: usize,
+    /// The tenant's index has yet to be told of the newest change.
+    pub(super) index_stale: bool,
+    pub(super) revision: u64,
+    pub(crate) updated_at: Timestamp,
+    /// When [`Meeting::handle`] last ran; the beat of a live meeting is counted from here.
+    #[serde(skip, default = "unix_epoch")]
+    pub(super) checked_at: Timestamp,
+}
+
+fn unix_epoch() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}
