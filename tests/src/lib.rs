@@ -1,1 +1,19 @@
-//! Harness.
+//! Starts the built Worker as users run it and talks to it as customers do.
+//!
+//! [`Runtime`] is the Worker under `wrangler dev`, [`Settings`] its configuration, [`Api`] a client of the public API
+//! and [`Live`] of its events. The vendors come from `attache-simulator`.
+//! What it guarantees: nothing it starts outlives it, no fixed ports, no wait without a bound.
+//! What it does not know: how the Worker is made.
+
+mod api;
+mod home;
+mod live;
+mod process;
+mod runtime;
+mod settings;
+
+pub use api::{Answer, Api, read};
+pub use home::checkout;
+pub use live::Live;
+pub use runtime::Runtime;
+pub use settings::{ADMIN_API_KEY, API_KEY, Settings};

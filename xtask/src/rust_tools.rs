@@ -35,6 +35,14 @@ pub(crate) const WORKER_BUILD: Tool = Tool {
     arguments: &["--locked"],
 };
 
+/// The tools run for seconds; building them fully optimised would take twice as long.
+const QUICK_BUILD: [(&str, &str); 4] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
+];
+
 impl Tool {
     /// Where the executable is once it is installed.
     pub(crate) fn path(&self) -> std::path::PathBuf {
@@ -70,6 +78,7 @@ impl Tool {
                 .arg(paths::tools())
                 // A shared target directory would keep the leavings of the build.
                 .env_remove("CARGO_TARGET_DIR")
+                .envs(QUICK_BUILD)
                 .current_dir(paths::root()),
         )
         .with_context(|| format!("could not install {}", self.identity()))
