@@ -5,20 +5,22 @@
 //! What it does not know: anything about meetings or vendors.
 
 mod build;
+mod demo;
 mod nightly;
 mod node;
 mod paths;
 mod run;
 mod rust_tools;
 mod say;
+mod test;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
-    about = "Builds, runs and checks attache",
-    version
+    bin_name = "cargo xtask",
+    about = "Builds, runs and checks attache"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -27,16 +29,37 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Installs everything that `build` and `dev` need
+    /// Installs everything that `build`, `dev` and `demo` need
     Setup,
     /// Builds the Worker into build/, unless it is up to date
     Build,
+    /// Runs the Worker for development: vendors without a key in .dev.vars are simulated
+    Dev {
+        /// Where the Worker listens
+        #[arg(long, default_value_t = 8787)]
+        port: u16,
+    },
+    /// Plays one simulated meeting from booking to recording, without any account
+    Demo {
+        /// Leaves the Worker and the simulator running afterwards
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Runs every check and test
+    Test {
+        /// Runs this stage only; may be repeated
+        #[arg(long, value_name = "STAGE")]
+        only: Vec<test::Stage>,
+    },
 }
 
 fn main() {
     let outcome = match Arguments::parse().command {
         Command::Setup => build::setup(),
         Command::Build => build::run(),
+        Command::Dev { port } => demo::dev(port),
+        Command::Demo { keep } => demo::run(keep),
+        Command::Test { only } => test::run(&only),
     };
     if let Err(error) = outcome {
         say::failure(&error);

@@ -35,6 +35,15 @@ pub(crate) const WORKER_BUILD: Tool = Tool {
     arguments: &["--locked"],
 };
 
+/// Checks licences, duplicates and origins by the rules of deny.toml.
+pub(crate) const CARGO_DENY: Tool = Tool {
+    krate: "cargo-deny",
+    version: "0.20.2",
+    binary: "cargo-deny",
+    why: "checks the dependencies' licences and origins",
+    arguments: &["--locked"],
+};
+
 /// The tools run for seconds; building them fully optimised would take twice as long.
 const QUICK_BUILD: [(&str, &str); 4] = [
     ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
