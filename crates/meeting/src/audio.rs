@@ -160,7 +160,7 @@ const KILOBITS: [[u16; 16]; 2] = [
     ],
 ];
 
-/// Gives the length of an ID3v2 or APE tag that starts here; its end may lie past the end of the bytes.
+/// Gives the length of an `ID3v2` or APE tag that starts here; its end may lie past the end of the bytes.
 fn tag_length(bytes: &[u8]) -> Option<usize> {
     if let &[b'I', b'D', b'3', _, _, flags, a, b, c, d, ..] = bytes {
         // Four times seven bits; then a footer, if the flag says so.
@@ -181,7 +181,7 @@ fn tag_length(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// Tells whether what is left is nothing to worry about: padding, an ID3v1 tag, or a cut header.
+/// Tells whether what is left is nothing to worry about: padding, an `ID3v1` tag, or a cut header.
 fn is_tail(bytes: &[u8], after_frames: bool) -> bool {
     let id3v1 = bytes.len() == 128 && bytes.starts_with(b"TAG");
     let cut_header = bytes.len() < 4 && bytes[0] == 0xff;

@@ -1,4 +1,4 @@
-//! ElevenLabs' refusals, in all their shapes, as [`CallError`]s.
+//! `ElevenLabs` refusals, in all their shapes, as [`CallError`]s.
 //!
 //! Codes: <https://elevenlabs.io/docs/eleven-api/resources/errors>.
 //! `detail` is an object (with a `code`, in older answers only a `status`), a list of complaints
@@ -120,7 +120,11 @@ fn field(complaint: &Value) -> String {
     let path = complaint.get("loc").and_then(Value::as_array);
     let parts = path.into_iter().flatten().map(|part| match part {
         Value::String(name) => name.clone(),
-        other => other.to_string(),
+        index @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => index.to_string(),
     });
     parts.collect::<Vec<_>>().join(".")
 }

@@ -1,24 +1,20 @@
-//! ElevenLabs, who gives the delegate its voice: text in, sound out.
+//! `ElevenLabs`, who gives the delegate its voice: text in, sound out.
 //!
 //! Reference: <https://elevenlabs.io/docs/api-reference/text-to-speech/convert>.
 
 mod errors;
-
-use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use crate::{
     http::{Advice, CallError, FailureKind, HeaderValue, Method, Outcome, Request},
+    retry,
     secret::Secret,
 };
 
 /// The fastest model of the vendor, and half the price of the others.
 const MODEL: &str = "eleven_flash_v2_5";
-/// How long synthesis may take: the longest text gives some five minutes of speech, made many times
-/// faster than it is spoken.
-const DEADLINE: Duration = Duration::from_secs(30);
 /// Room for over 17 minutes at 4 kB/s.
 const MAX_MP3_BYTES: usize = 4 * 1024 * 1024;
 /// Room for over 8 minutes at 48 kB/s.
@@ -26,7 +22,8 @@ const MAX_PCM_BYTES: usize = 24 * 1024 * 1024;
 /// What may stand in a path segment unencoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-pub(crate) const SYNTHESIZE: &str = "elevenlabs.synthesize";
+const SYNTHESIZE_FULL: &str = "elevenlabs.synthesize_full";
+const SYNTHESIZE_STREAM: &str = "elevenlabs.synthesize_stream";
 
 /// How the sound is encoded, chosen by where it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,20 +82,20 @@ impl ElevenLabsTts {
 
     /// Asks for the whole sound at once.
     pub fn synthesize_full(&self, speech: &SpeechRequest) -> Request {
-        self.synthesize(speech, "")
+        self.synthesize(SYNTHESIZE_FULL, speech, "")
     }
 
     /// Asks for the sound as it is made. The answer is the same bytes, chunk by chunk.
     pub fn synthesize_stream(&self, speech: &SpeechRequest) -> Request {
-        self.synthesize(speech, "/stream")
+        self.synthesize(SYNTHESIZE_STREAM, speech, "/stream")
     }
 
-    /// Reads the whole answer to either request: sound, and never an empty one.
+    /// Reads a whole answer: sound, and never an empty one.
     pub fn speech(outcome: Outcome) -> Result<Vec<u8>, CallError> {
-        let response = errors::success(SYNTHESIZE, outcome)?;
+        let response = errors::success(SYNTHESIZE_FULL, outcome)?;
         if response.body.is_empty() {
             return Err(CallError {
-                operation: SYNTHESIZE.to_owned(),
+                operation: SYNTHESIZE_FULL.to_owned(),
                 status: Some(response.status),
                 code: None,
                 kind: FailureKind::UnexpectedAnswer,
@@ -110,13 +107,13 @@ impl ElevenLabsTts {
         Ok(response.body)
     }
 
-    fn synthesize(&self, speech: &SpeechRequest, suffix: &str) -> Request {
+    fn synthesize(&self, operation: &'static str, speech: &SpeechRequest, suffix: &str) -> Request {
         let mut body = json!({"text": speech.text, "model_id": MODEL});
         if let Some(language) = speech.language.as_deref().and_then(language_code) {
             body["language_code"] = json!(language);
         }
         Request {
-            operation: SYNTHESIZE,
+            operation,
             method: Method::Post,
             url: format!(
                 "{}/v1/text-to-speech/{}{suffix}?output_format={}",
@@ -132,7 +129,7 @@ impl ElevenLabsTts {
                 ),
             ],
             body: Some(body.to_string().into_bytes()),
-            deadline: DEADLINE,
+            deadline: retry::policy(operation).deadline,
             max_response_bytes: speech.format.max_bytes(),
         }
     }

@@ -14,16 +14,16 @@ fn speech() -> SpeechRequest {
     }
 }
 
-fn answer(status: u16, body: &str) -> Outcome {
-    Ok(Response {
+fn answer(status: u16, body: &str) -> Response {
+    Response {
         status,
         body: body.as_bytes().to_vec(),
         ..Response::default()
-    })
+    }
 }
 
 fn refused(status: u16, body: &str) -> CallError {
-    ElevenLabsTts::speech(answer(status, body)).unwrap_err()
+    ElevenLabsTts::speech(Ok(answer(status, body))).unwrap_err()
 }
 
 #[test]
@@ -56,6 +56,7 @@ fn streaming_asks_the_same_of_another_path() {
         "https://voices.example.com/v1/text-to-speech/voice%2F1/stream?output_format=pcm_24000"
     );
     assert_eq!(stream.body, full.body);
+    assert!(crate::retry::is_listed(full.operation) && crate::retry::is_listed(stream.operation));
     assert!(stream.max_response_bytes > full.max_response_bytes);
 }
 
@@ -63,7 +64,7 @@ fn streaming_asks_the_same_of_another_path() {
 fn a_language_that_is_no_iso_639_1_code_is_left_to_the_vendor() {
     for language in [
         None,
-        Some("".to_owned()),
+        Some(String::new()),
         Some("deu".to_owned()),
         Some("1!".to_owned()),
     ] {
@@ -79,7 +80,7 @@ fn a_language_that_is_no_iso_639_1_code_is_left_to_the_vendor() {
 #[test]
 fn sound_is_given_back_and_silence_is_an_error_worth_retrying() {
     assert_eq!(
-        ElevenLabsTts::speech(answer(200, "sound")).unwrap(),
+        ElevenLabsTts::speech(Ok(answer(200, "sound"))).unwrap(),
         b"sound"
     );
     let empty = refused(200, "");
@@ -164,7 +165,7 @@ fn bodies_that_explain_nothing_still_give_an_error() {
 #[test]
 fn what_passes_is_retried_and_the_vendors_wait_is_kept() {
     for status in [408, 409, 429, 500, 503] {
-        let mut response = answer(status, "{}").unwrap();
+        let mut response = answer(status, "{}");
         response
             .headers
             .insert("retry-after".to_owned(), "2".to_owned());

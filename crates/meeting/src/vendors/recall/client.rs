@@ -3,8 +3,6 @@
 //! Reference: <https://docs.recall.ai/reference>. Paths end with a slash, reads carry no body: the
 //! vendor's firewall refuses a GET with one.
 
-use std::time::Duration;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -22,15 +20,10 @@ use super::{
 use crate::{
     http::{CallError, HeaderValue, Method, Outcome, Request},
     ids::{BotId, MeetingId, TenantId},
+    retry,
     secret::Secret,
 };
 
-/// How long a read may take.
-const READ_DEADLINE: Duration = Duration::from_secs(10);
-/// How long anything that changes something may take; creating and deleting bots is slow at times.
-const WRITE_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a transcript download may take: megabytes, from a bucket.
-const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Room for a bot with its whole configuration and a few recordings, about 50 kB in practice.
 const MAX_BOT_BYTES: usize = 1024 * 1024;
 /// Room for a page of bots; with our metadata filter there are one or two.
@@ -320,7 +313,7 @@ impl RecallClient {
             url: download_url.expose().to_owned(),
             headers: Vec::new(),
             body: None,
-            deadline: DOWNLOAD_DEADLINE,
+            deadline: retry::policy(GET_TRANSCRIPT).deadline,
             max_response_bytes: MAX_TRANSCRIPT_BYTES,
         }
     }
@@ -333,10 +326,7 @@ impl RecallClient {
     /// Asks for a transcript the way the older API generation gives it.
     pub fn get_legacy_transcript(&self, bot: &BotId) -> Request {
         let path = format!("/bot/{}/transcript/", segment(&bot.0));
-        Request {
-            deadline: DOWNLOAD_DEADLINE,
-            ..self.read(GET_LEGACY_TRANSCRIPT, &path, MAX_TRANSCRIPT_BYTES)
-        }
+        self.read(GET_LEGACY_TRANSCRIPT, &path, MAX_TRANSCRIPT_BYTES)
     }
 
     /// Reads the answer to [`Self::get_legacy_transcript`], in the order of speech.
@@ -369,7 +359,6 @@ impl RecallClient {
     ) -> Request {
         let mut request = self.read(operation, path, MAX_BOT_BYTES);
         request.method = method;
-        request.deadline = WRITE_DEADLINE;
         if let Some(body) = body {
             let json = HeaderValue::Plain("application/json".to_owned());
             request.headers.push(("content-type", json));
@@ -389,7 +378,7 @@ impl RecallClient {
                 ("accept", HeaderValue::Plain("application/json".to_owned())),
             ],
             body: None,
-            deadline: READ_DEADLINE,
+            deadline: retry::policy(operation).deadline,
             max_response_bytes,
         }
     }

@@ -159,7 +159,7 @@ fn collect(path: &str, value: &Value, depth: usize, found: &mut Vec<String>) {
                 collect(&format!("{path}.{index}"), value, depth + 1, found);
             }
         }
-        _ => {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             if let Some(text) = first_text(value) {
                 let general = path.ends_with("non_field_errors");
                 found.push(if general {

@@ -283,7 +283,12 @@ fn understand(event_name: &str, envelope: wire::Envelope) -> RecallEvent {
             }
             // For example `transcript.provider_data`, whose shape is another vendor's.
             ArtifactCode::Other(_) if family == "transcript" => unknown("an event we do not know"),
-            code => artifact(family, code, envelope),
+            code @ (ArtifactCode::Processing
+            | ArtifactCode::Done
+            | ArtifactCode::Failed
+            | ArtifactCode::Deleted
+            | ArtifactCode::Paused
+            | ArtifactCode::Other(_)) => artifact(family, code, envelope),
         },
         _ => unknown("an event we do not know"),
     }

@@ -26,13 +26,13 @@ where
     D: Deserializer<'de>,
     T: DeserializeOwned,
 {
-    match Value::deserialize(deserializer)? {
-        Value::Array(items) => Ok(items
-            .into_iter()
-            .filter_map(|item| serde_json::from_value(item).ok())
-            .collect()),
-        _ => Ok(Vec::new()),
-    }
+    let Value::Array(items) = Value::deserialize(deserializer)? else {
+        return Ok(Vec::new());
+    };
+    let readable = items
+        .into_iter()
+        .filter_map(|item| serde_json::from_value(item).ok());
+    Ok(readable.collect())
 }
 
 /// Reads an id that is a string in some places and a number in others.
@@ -40,7 +40,9 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::E
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) if !text.is_empty() => Some(text),
         Value::Number(number) => Some(number.to_string()),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
     })
 }
 

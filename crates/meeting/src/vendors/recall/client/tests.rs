@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::http::{FailureKind, Response};
 
@@ -18,6 +20,7 @@ fn meeting() -> MeetingId {
     MEETING.parse().unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "readers take outcomes")]
 fn answer(body: &Value) -> Outcome {
     Ok(Response {
         status: 200,
@@ -97,6 +100,11 @@ fn every_request_goes_where_the_reference_says() {
         ]
     );
     for request in &requests {
+        assert!(
+            crate::retry::is_listed(request.operation),
+            "{}",
+            request.operation
+        );
         assert_eq!(
             header(request, "authorization"),
             Some("Token fake-key"),
