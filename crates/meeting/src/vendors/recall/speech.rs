@@ -1,11 +1,12 @@
 //! What somebody said, as transcript events and transcript downloads tell it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::wire;
 
 /// Who spoke; the vendor may know neither id nor name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Speaker {
     /// Unique within the meeting only; a rejoin may change it.
     pub id: Option<String>,
