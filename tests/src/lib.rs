@@ -1,7 +1,7 @@
 //! Starts the built Worker as users run it and talks to it as customers do.
 //!
 //! [`Runtime`] is the Worker under `wrangler dev`, [`Settings`] its configuration, [`Api`] a client of the public API
-//! and [`Live`] of its events. The vendors come from `attache-simulator`.
+//! and [`Live`] of its events. [`System`] is all of it, with the vendors of `attache-simulator` behind the Worker.
 //! What it guarantees: nothing it starts outlives it, no fixed ports, no wait without a bound.
 //! What it does not know: how the Worker is made.
 
@@ -11,9 +11,11 @@ mod live;
 mod process;
 mod runtime;
 mod settings;
+mod system;
 
 pub use api::{Answer, Api, read};
 pub use home::checkout;
 pub use live::Live;
 pub use runtime::Runtime;
 pub use settings::{ADMIN_API_KEY, API_KEY, Settings};
+pub use system::System;

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use url::Url;
 
 use crate::api::Api;
 use crate::home::{Home, checkout};
@@ -64,6 +65,11 @@ impl Runtime {
     /// The Worker's origin, which is also its `PUBLIC_URL`.
     pub fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where Recall sends its webhooks.
+    pub fn webhook_url(&self) -> Result<Url> {
+        Ok(Url::parse(&format!("{}/webhooks/recall", self.base_url()))?)
     }
 
     /// A client with the key of tenant `default`.

@@ -1,0 +1,125 @@
+//! `cargo xtask demo`: one meeting from booking to recording, against simulated vendors.
+//!
+//! Everything goes through the public API; the simulator is asked only for what the room heard and how many bots
+//! there were. Ends well only if everything a user would expect happened.
+
+mod paper;
+mod story;
+mod verdict;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use attache_simulator::{MeetingScript, Simulator, SimulatorConfig};
+use attache_tests::{API_KEY, Api, Runtime, System};
+use clap::Parser;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::{Value, json};
+
+use crate::paper::Paper;
+use crate::story::Story;
+use crate::verdict::Verdict;
+
+const MEETING_URL: &str = "https://meet.google.com/abc-defg-hij";
+
+/// The script takes about half a minute; this leaves room for a slow machine and still ends.
+const PLAY_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The bot joins three minutes early, so a meeting that starts in three minutes and a bit is joined in that bit.
+const STARTS_IN_S: i64 = 3 * 60 + 3;
+
+#[derive(Parser)]
+#[command(about = "Plays one simulated meeting")]
+struct Arguments {
+    /// Leaves the Worker and the simulator running until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.keep).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("the demo could not be played: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(keep: bool) -> Result<bool> {
+    println!("\nOne meeting with attache. The vendors are simulated; no account is needed.\n");
+    let System {
+        simulator,
+        runtime,
+        api,
+    } = System::start(SimulatorConfig::default()).await?;
+    simulator.script_meeting(MEETING_URL, MeetingScript::short_demo());
+
+    let start = Instant::now();
+    let mut story = Story::new(Paper::new(start));
+    let booked = api
+        .create_meeting(&booking()?)
+        .await?
+        .expect(201)
+        .context("the meeting could not be booked")?;
+    let id = booked["id"]
+        .as_str()
+        .context("the booked meeting has no id")?
+        .to_owned();
+    story.booked(&booked);
+
+    let broken =
+        tokio::time::timeout(PLAY_TIMEOUT, follow(&api, &id, &mut story, &simulator)).await;
+    match broken {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => story.paper().line("broke off", &format!("{error:#}")),
+        Err(_) => story
+            .paper()
+            .line("gave up", &format!("after {} s", PLAY_TIMEOUT.as_secs())),
+    }
+
+    let verdict = Verdict::reach(&api, &id, &simulator, &runtime, &story).await?;
+    verdict.print(start.elapsed());
+    if keep {
+        stay(&runtime, &simulator, &id).await?;
+    }
+    Ok(verdict.is_good())
+}
+
+fn booking() -> Result<Value> {
+    let starts_at = Timestamp::now().checked_add(STARTS_IN_S.seconds())?;
+    Ok(json!({
+        "meeting_url": MEETING_URL,
+        "starts_at": starts_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "title": "Launch review",
+        "agent": { "name": "Ada", "company": "Acme" },
+        "metadata": { "demo": "true" },
+    }))
+}
+
+/// Tells what happens until the meeting is over and its artifacts are decided.
+async fn follow(api: &Api, id: &str, story: &mut Story, simulator: &Simulator) -> Result<()> {
+    let mut live = api.live(id).await?;
+    while !story.is_over() {
+        let event = live.next_event(PLAY_TIMEOUT).await?;
+        story.tell(&event);
+        story.tell_heard(&simulator.heard(MEETING_URL));
+    }
+    Ok(())
+}
+
+async fn stay(runtime: &Runtime, simulator: &Simulator, id: &str) -> Result<()> {
+    let url = runtime.base_url();
+    println!("\nStill running, until Ctrl-C:");
+    println!("  Worker      {url}");
+    println!("  Recall      {}", simulator.recall_base_url());
+    println!("  ElevenLabs  {}", simulator.elevenlabs_base_url());
+    println!("Try: curl -H 'Authorization: Bearer {API_KEY}' {url}/v1/meetings/{id}/timeline");
+    tokio::signal::ctrl_c()
+        .await
+        .context("cannot wait for Ctrl-C")
+}

@@ -1,0 +1,189 @@
+//! What a user would expect of the meeting, held against what happened.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use attache_simulator::{Event, Heard, MeetingScript, Operation, Simulator};
+use attache_tests::{Api, Runtime};
+use serde_json::Value;
+
+use crate::MEETING_URL;
+use crate::paper;
+use crate::story::{Story, word};
+
+/// Each expectation in words, and whether it holds.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    findings: Vec<(bool, String)>,
+}
+
+impl Verdict {
+    /// Looks at the meeting through the API and at the room through the simulator.
+    pub(crate) async fn reach(
+        api: &Api,
+        id: &str,
+        simulator: &Simulator,
+        runtime: &Runtime,
+        story: &Story,
+    ) -> Result<Self> {
+        let mut verdict = Self::default();
+        let meeting = api.meeting(id).await?.expect(200)?;
+        verdict.meeting(&meeting);
+        verdict.room(&meeting, simulator);
+        verdict.live(story);
+        verdict.transcript(api, id, story).await?;
+        verdict.recording(api, id).await?;
+        verdict.timeline(api, id).await?;
+        let leaks = runtime.leaked_secrets().len();
+        verdict.find(
+            leaks == 0,
+            format!("no secret in the log ({} lines)", runtime.output().len()),
+        );
+        Ok(verdict)
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.findings.iter().all(|(holds, _)| *holds)
+    }
+
+    pub(crate) fn print(&self, took: Duration) {
+        println!("\nWhat a user would expect:");
+        for (holds, text) in &self.findings {
+            paper::finding(*holds, text);
+        }
+        let missing = self.findings.iter().filter(|(holds, _)| !holds).count();
+        let seconds = took.as_secs_f32();
+        if missing == 0 {
+            paper::conclusion(true, &format!("Everything happened, in {seconds:.0} s."));
+        } else {
+            paper::conclusion(
+                false,
+                &format!(
+                    "{missing} of {} missing, after {seconds:.0} s.",
+                    self.findings.len()
+                ),
+            );
+        }
+    }
+
+    fn find(&mut self, holds: bool, text: impl Into<String>) {
+        self.findings.push((holds, text.into()));
+    }
+
+    fn meeting(&mut self, meeting: &Value) {
+        let (status, by) = (word(&meeting["status"]), word(&meeting["ended"]["by"]));
+        self.find(
+            status == "ended" && by == "host",
+            format!("the host ended the meeting (status {status}, by {by})"),
+        );
+        let codes: Vec<&str> = meeting["warnings"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|warning| word(&warning["code"]))
+            .collect();
+        self.find(codes.is_empty(), format!("nothing was degraded {codes:?}"));
+    }
+
+    fn room(&mut self, meeting: &Value, simulator: &Simulator) {
+        let created = simulator
+            .journal()
+            .iter()
+            .filter_map(|entry| entry.what.request())
+            .filter(|request| {
+                request.operation == Some(Operation::CreateBot) && request.status == Some(201)
+            })
+            .count();
+        self.find(created == 1, format!("one bot was created ({created})"));
+
+        let greeting = word(&meeting["greeting"]["text"]);
+        let heard = simulator.heard(MEETING_URL);
+        let whole = |heard: &&Heard| {
+            heard
+                .audio()
+                .is_some_and(|audio| !audio.stopped && !audio.truncated)
+        };
+        let greeted = heard
+            .iter()
+            .filter(whole)
+            .filter(|heard| heard.text() == Some(greeting))
+            .count();
+        self.find(
+            greeted == 1,
+            format!("the room heard the greeting once ({greeted} times): “{greeting}”"),
+        );
+        let overlapping = heard
+            .iter()
+            .filter_map(Heard::audio)
+            .filter(|audio| audio.overlapping)
+            .count();
+        self.find(overlapping == 0, "the delegate never spoke over itself");
+    }
+
+    fn live(&mut self, story: &Story) {
+        let said = sentences();
+        let missed: Vec<&String> = said
+            .iter()
+            .filter(|text| !story.lines().contains(text))
+            .collect();
+        let text = format!(
+            "every sentence came live ({} of {})",
+            said.len() - missed.len(),
+            said.len()
+        );
+        self.find(!said.is_empty() && missed.is_empty(), text);
+    }
+
+    async fn transcript(&mut self, api: &Api, id: &str, story: &Story) -> Result<()> {
+        for format in ["json", "text", "vtt", "srt"] {
+            let answer = api
+                .transcript(id, &format!("format={format}&source=final"))
+                .await?;
+            let whole = !story.lines().is_empty()
+                && story.lines().iter().all(|line| answer.text.contains(line));
+            let text = format!("the transcript as {format} ({} bytes)", answer.text.len());
+            self.find(answer.status == 200 && whole, text);
+        }
+        Ok(())
+    }
+
+    async fn recording(&mut self, api: &Api, id: &str) -> Result<()> {
+        let answer = api.recording(id).await?;
+        let mut bytes = 0;
+        if let Some(url) = answer.body["url"].as_str()
+            && let Ok(response) = reqwest::get(url).await
+            && response.status().is_success()
+        {
+            bytes = response.bytes().await?.len();
+        }
+        self.find(
+            answer.status == 200 && bytes > 0,
+            format!("the recording downloads ({bytes} bytes)"),
+        );
+        Ok(())
+    }
+
+    async fn timeline(&mut self, api: &Api, id: &str) -> Result<()> {
+        let answer = api.timeline(id, "limit=100").await?;
+        let entries = answer.body["entries"].as_array().map_or(0, Vec::len);
+        self.find(
+            entries > 0,
+            format!("the timeline explains it ({entries} entries)"),
+        );
+        Ok(())
+    }
+}
+
+/// What the people in the script say.
+fn sentences() -> Vec<String> {
+    let steps = MeetingScript::short_demo().steps.into_iter();
+    steps
+        .filter_map(|step| {
+            if let Event::Says { text, .. } = step.event {
+                Some(text)
+            } else {
+                None
+            }
+        })
+        .collect()
+}
