@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::http::{Response, RetryAfter, TransportError};
 
@@ -183,4 +185,15 @@ fn what_passes_is_retried_and_the_vendors_wait_is_kept() {
     }
     let timeout = ElevenLabsTts::speech(Err(TransportError::Timeout)).unwrap_err();
     assert_eq!(timeout.kind, FailureKind::NoAnswer);
+}
+
+proptest! {
+    #[test]
+    fn no_refusal_panics(
+        status in 300..600_u16,
+        body in "(\\{\"detail\":)?[\\[\\]{}\":,0-9a-z. ]{0,60}\\}?",
+    ) {
+        let error = refused(status, &body);
+        prop_assert!(error.reason.chars().count() < 300);
+    }
 }

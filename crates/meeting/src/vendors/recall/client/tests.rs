@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::http::{FailureKind, Response};
 
@@ -352,4 +354,29 @@ fn a_request_to_create_carries_the_key_and_the_bot() {
     assert_eq!(request.url, "https://us-west-2.recall.ai/api/v1/bot/");
     assert_eq!(header(&request, "idempotency-key"), Some("effect-1"));
     assert_eq!(body(&request), bot.to_json());
+}
+
+proptest! {
+    #[test]
+    fn no_answer_panics(
+        status in prop_oneof![Just(200_u16), 100..600_u16],
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            "[\\[\\]{}\":,0-9a-z. ]{0,80}".prop_map(String::into_bytes),
+            Just(full_bot().to_string().into_bytes()),
+        ],
+        retry_after in prop::option::of("\\PC{0,20}"),
+    ) {
+        let headers = retry_after.map(|value| ("retry-after".to_owned(), value)).into_iter().collect();
+        let outcome: Outcome = Ok(Response { status, headers, body });
+        let failed = [
+            RecallClient::created_bot(outcome.clone()).is_err(),
+            RecallClient::bot(outcome.clone()).is_err(),
+            RecallClient::recording(outcome.clone()).is_err(),
+            RecallClient::found_bots(&meeting(), outcome.clone()).is_err(),
+            RecallClient::transcript(outcome.clone()).is_err(),
+            RecallClient::acknowledged(LEAVE_CALL, outcome).is_err(),
+        ];
+        prop_assert!((200..300).contains(&status) || failed == [true; 6]);
+    }
 }
