@@ -1,1 +1,47 @@
-//! The simulator.
+//! Recall and ElevenLabs as strict, scriptable local servers.
+//!
+//! Written from the vendors' documentation, not from the Worker's types: mistakes must not cancel
+//! out. Each vendor is a model without IO ([`recall`] and [`elevenlabs`] inside) that refuses what
+//! the vendor would refuse; a thin HTTP face, a courier for webhooks and a journal make it usable.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use attache_simulator::{MeetingScript, Simulator, SimulatorConfig};
+//!
+//! let sim = Simulator::start(SimulatorConfig::default()).await?;
+//! sim.script_meeting("https://meet.google.com/abc-defg-hij", MeetingScript::instant());
+//! // … point RECALL_BASE_URL at sim.recall_base_url(), book a meeting …
+//! assert_eq!(sim.bots().len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+pub mod audio;
+mod clock;
+mod config;
+mod courier;
+mod elevenlabs;
+mod faults;
+mod journal;
+mod operation;
+mod recall;
+mod script;
+mod seen;
+mod server;
+mod signing;
+mod simulator;
+mod spoken;
+mod world;
+
+pub use config::SimulatorConfig;
+pub use faults::{Fault, FaultBody, NEVER_ANSWERED};
+pub use journal::{Entry, RequestSeen, WebhookSent, What};
+pub use operation::Operation;
+pub use recall::{BotState, Heard, HeardAudio};
+pub use script::{
+    ArtifactKind, Code, Delivery, Event, MeetingScript, Person, Reorder, Step, default_ending,
+    instant_ending,
+};
+pub use signing::{HeaderFamily, sign};
+pub use simulator::{MadeUpWebhook, Simulator};

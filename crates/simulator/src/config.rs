@@ -1,0 +1,74 @@
+//! How a simulator is set up.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::script::MeetingScript;
+
+/// Everything that can be chosen before the start. The defaults are what most tests want.
+#[derive(Clone, Debug)]
+pub struct SimulatorConfig {
+    /// The only key Recall accepts.
+    pub recall_api_key: String,
+    /// The only key `ElevenLabs` accepts.
+    pub elevenlabs_api_key: String,
+    /// The workspace's verification secret: `whsec_` and base64.
+    pub webhook_secret: String,
+    /// Where workspace webhooks go; without it they are dropped.
+    pub webhook_url: Option<Url>,
+    /// Where to listen. Port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// How much faster than real time meetings run. Sound is always heard in real time.
+    pub time_scale: f64,
+    /// Multiplies the pauses between attempts to deliver a workspace webhook.
+    pub webhook_retry_scale: f64,
+    /// Multiplies the pauses between attempts to deliver a real-time event.
+    pub realtime_retry_scale: f64,
+    /// What happens in meetings that nobody scripted.
+    pub default_script: MeetingScript,
+    /// Enforces Recall's documented rate limits.
+    pub rate_limits: bool,
+    /// How many ad-hoc bots may live at once, if that is limited.
+    pub adhoc_limit: Option<usize>,
+    /// How long download URLs work, on the simulator's clock.
+    pub download_lifetime: Duration,
+    /// Voices `ElevenLabs` does not know.
+    pub unknown_voices: Vec<String>,
+    /// How many `ElevenLabs` requests may run at once, if that is limited.
+    pub speech_concurrency: Option<usize>,
+    /// `ElevenLabs` answers errors in its older shape.
+    pub legacy_speech_errors: bool,
+    /// How long `ElevenLabs` takes before the first byte of speech.
+    pub speech_latency: Duration,
+    /// The pause between two pieces of streamed speech.
+    pub speech_chunk_interval: Duration,
+    /// Makes ids and chance; drawn at the start if it is not given.
+    pub seed: Option<u64>,
+}
+
+impl Default for SimulatorConfig {
+    fn default() -> Self {
+        Self {
+            recall_api_key: "fake-recall-key".to_owned(),
+            elevenlabs_api_key: "fake-elevenlabs-key".to_owned(),
+            webhook_secret: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX".to_owned(),
+            webhook_url: None,
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            time_scale: 1.0,
+            webhook_retry_scale: 1.0,
+            realtime_retry_scale: 1.0,
+            default_script: MeetingScript::default(),
+            rate_limits: false,
+            adhoc_limit: None,
+            download_lifetime: Duration::from_secs(6 * 3600),
+            unknown_voices: Vec::new(),
+            speech_concurrency: None,
+            legacy_speech_errors: false,
+            speech_latency: Duration::ZERO,
+            speech_chunk_interval: Duration::ZERO,
+            seed: None,
+        }
+    }
+}

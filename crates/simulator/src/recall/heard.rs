@@ -1,0 +1,121 @@
+//! What the people in the room heard and read from a bot.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// One thing the bot put into the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Sound.
+    Audio(HeardAudio),
+    /// A chat message.
+    Chat {
+        /// Its text.
+        text: String,
+        /// Who could read it.
+        to: String,
+        /// Sent by the bot's configuration rather than by a call.
+        automatic: bool,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A clip that was played.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeardAudio {
+    /// How long it was heard; less than the clip is long if it was stopped.
+    pub duration_ms: u64,
+    /// SHA-256 of the bytes, in lower-case hex.
+    pub sha256: String,
+    /// How many bytes.
+    pub bytes: usize,
+    /// `mp3`.
+    pub format: &'static str,
+    /// The text this speech was made for, if the simulated `ElevenLabs` made it.
+    pub text: Option<String>,
+    /// It began while an earlier clip was still playing.
+    pub overlapping: bool,
+    /// It was stopped before its end.
+    pub stopped: bool,
+    /// The file breaks off in the middle of a frame.
+    pub truncated: bool,
+    /// Played by the bot's configuration rather than by a call.
+    pub automatic: bool,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+impl Heard {
+    /// When it began.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Audio(audio) => audio.at,
+            Self::Chat { at, .. } => *at,
+        }
+    }
+
+    /// When it was over.
+    pub fn ends_at(&self) -> Timestamp {
+        match self {
+            Self::Audio(audio) => audio.ends_at(),
+            Self::Chat { at, .. } => *at,
+        }
+    }
+
+    /// Whether the bot's configuration did it rather than a call.
+    pub fn automatic(&self) -> bool {
+        match self {
+            Self::Audio(audio) => audio.automatic,
+            Self::Chat { automatic, .. } => *automatic,
+        }
+    }
+
+    /// The clip, if it is one.
+    pub fn audio(&self) -> Option<&HeardAudio> {
+        if let Self::Audio(audio) = self {
+            Some(audio)
+        } else {
+            None
+        }
+    }
+
+    /// What was said or written, where that is known.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Audio(audio) => audio.text.as_deref(),
+            Self::Chat { text, .. } => Some(text),
+        }
+    }
+}
+
+impl HeardAudio {
+    /// When it was over.
+    pub fn ends_at(&self) -> Timestamp {
+        self.at + Duration::from_millis(self.duration_ms)
+    }
+}
+
+impl std::fmt::Display for Heard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Audio(audio) => {
+                let text = audio.text.as_deref().unwrap_or("(unknown words)");
+                write!(f, "audio {} ms: {text}", audio.duration_ms)?;
+                for (set, name) in [
+                    (audio.automatic, "automatic"),
+                    (audio.overlapping, "overlapping"),
+                    (audio.stopped, "stopped"),
+                    (audio.truncated, "truncated"),
+                ] {
+                    if set {
+                        write!(f, " [{name}]")?;
+                    }
+                }
+                Ok(())
+            }
+            Self::Chat { text, .. } => write!(f, "chat: {text}"),
+        }
+    }
+}
