@@ -1,36 +1,21 @@
-//! The Worker.
+//! The Worker: the only place that names the `worker` crate.
+//!
+//! Requests come in through [`http`], which checks who calls and what they ask; each meeting and each tenant is
+//! an object in [`objects`]; what a meeting orders from the outside world is carried out in [`effects`].
+//! Decisions are made in the pure crate `attache_meeting`; if a branch here mentions a meeting's state, it is in
+//! the wrong place.
 
-use worker::{Context, DurableObject, Env, Request, Response, Result, State, durable_object, event};
+mod clock;
+mod config;
+mod effects;
+mod http;
+mod log;
+mod objects;
+mod vendor_http;
+
+use worker::{Context, Env, Request, Response, Result, event};
 
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _ctx: Context) -> Result<Response> {
-    Response::from_json(&serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
-}
-
-/// A meeting.
-#[durable_object]
-#[derive(Debug)]
-pub struct MeetingObject;
-
-impl DurableObject for MeetingObject {
-    fn new(_state: State, _env: Env) -> Self {
-        Self
-    }
-    async fn fetch(&self, _req: Request) -> Result<Response> {
-        Response::ok("")
-    }
-}
-
-/// A tenant.
-#[durable_object]
-#[derive(Debug)]
-pub struct TenantObject;
-
-impl DurableObject for TenantObject {
-    fn new(_state: State, _env: Env) -> Self {
-        Self
-    }
-    async fn fetch(&self, _req: Request) -> Result<Response> {
-        Response::ok("")
-    }
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    http::respond(request, env).await
 }

@@ -109,16 +109,12 @@ impl CreateMeeting {
             check_text(field, value.as_deref(), limit, &mut errors);
         }
         let name = asked.name.or_else(|| settings.agent_name.clone());
+        if name.is_none() {
+            let message = "is missing, and the tenant has no default agent name";
+            errors.push(FieldError::new("agent.name", message));
+        }
         let company = asked.company.or_else(|| settings.company_name.clone());
-        let company = company.filter(|company| !company.trim().is_empty());
-        let Some(name) = name.filter(|name| !name.trim().is_empty()) else {
-            errors.push(FieldError::new(
-                "agent.name",
-                "is missing, and the tenant has no default agent name",
-            ));
-            return Err(Problem::invalid(errors));
-        };
-        let (Some(platform), true) = (platform, errors.is_empty()) else {
+        let (Some(platform), Some(name), true) = (platform, name, errors.is_empty()) else {
             return Err(Problem::invalid(errors));
         };
         let template = asked.greeting.or_else(|| settings.greeting.clone());

@@ -11,7 +11,6 @@ use super::{
     after, between,
     bot_manager::{BotManager, is_final},
     effect::Effect,
-    effects::wait_before_retry,
     event::FoundBot,
     limits,
     state::{Asking, Bot, Creation, EndedBy, Meeting, Status, WarningCode},
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     http::{Advice, CallError, FailureKind},
     ids::BotId,
+    retry,
 };
 
 impl BotManager<'_> {
@@ -192,7 +192,7 @@ impl BotManager<'_> {
         };
         asking.answered = error.status.is_some();
         let seed = u64::from(self.meeting.keys_used);
-        let wait = wait_before_retry(error, asking.attempts.max(1), seed);
+        let wait = retry::wait(error, asking.attempts.max(1), seed);
         let at = after(self.now, wait.unwrap_or(limits::CREATION_PAUSE));
         asking.retry_at = Some(at);
         let patience = after(asking.since.max(join_at), limits::CREATION_PATIENCE);

@@ -211,6 +211,20 @@ pub enum Refusal {
     ChatTooLong,
 }
 
+impl Refusal {
+    /// Gives the stable code of the API.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NotInProgress => "not_in_progress",
+            Self::Over => "meeting_over",
+            Self::NotOver => "meeting_not_over",
+            Self::QueueFull => "queue_full",
+            Self::NoChat => "chat_not_supported",
+            Self::ChatTooLong => "chat_too_long",
+        }
+    }
+}
+
 /// What kind of line a timeline entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

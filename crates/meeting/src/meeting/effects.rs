@@ -14,7 +14,7 @@ use super::{
     state::Meeting,
 };
 use crate::{
-    http::{Advice, CallError, FailureKind, TransportError},
+    http::{CallError, FailureKind, TransportError},
     retry,
 };
 
@@ -134,7 +134,7 @@ impl BotManager<'_> {
                 self.log(&effect, attempt, Some(&error));
                 let wait = match effect {
                     Effect::CreateBot { .. } => None,
-                    _ => wait_before_retry(&error, attempt, id.0),
+                    _ => retry::wait(&error, attempt, id.0),
                 };
                 match wait {
                     Some(wait) => {
@@ -247,8 +247,8 @@ impl BotManager<'_> {
 
 impl Meeting {
     /// When an attempt is due or overdue; while anything is under way, soon, so that a crash is noticed.
-    pub(super) fn effects_deadline(&self) -> Option<Timestamp> {
-        let soon = after(self.checked_at, limits::WORK_BEAT);
+    pub(super) fn effects_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let soon = after(now, limits::WORK_BEAT);
         self.effects
             .values()
             .map(|outstanding| match outstanding.phase {
@@ -256,17 +256,6 @@ impl Meeting {
                 Phase::Waiting { until } => until,
             })
             .min()
-    }
-}
-
-/// How long to wait before the next attempt; `None` when there is none.
-pub(super) fn wait_before_retry(error: &CallError, attempt: u32, seed: u64) -> Option<Duration> {
-    match error.advice {
-        Advice::GiveUp => None,
-        Advice::Retry { after } | Advice::RetryWithNewKey { after } => {
-            let policy = retry::policy(&error.operation);
-            retry::delay(&policy, attempt, seed, after)
-        }
     }
 }
 

@@ -57,6 +57,19 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Tells whether the event is of use only to those who watch right now, so that nothing is stored for it.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::RecallReported {
+                report: RecallEvent::Transcript { partial: true, .. },
+                ..
+            }
+        )
+    }
+}
+
 /// What came back from an order that was carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]

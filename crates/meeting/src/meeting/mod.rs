@@ -93,7 +93,6 @@ impl Meeting {
             index_stale: false,
             revision: 1,
             updated_at: now,
-            checked_at: now,
             booking,
         };
         let mut step = Step::default();
@@ -117,7 +116,6 @@ impl Meeting {
         let mut manager = BotManager::new(self, &mut step, now);
         manager.take_in(event);
         manager.settle();
-        self.checked_at = now;
         if step.refusal.is_none() && self.view() != before {
             self.revision += 1;
             self.updated_at = now;
@@ -130,8 +128,9 @@ impl Meeting {
         step
     }
 
-    /// Tells when [`Event::Woke`] is due at the latest; `None` when nothing is left to do.
-    pub fn deadline(&self) -> Option<Timestamp> {
+    /// Tells, right after an event that happened at `now`, when [`Event::Woke`] is due at the latest; `None`
+    /// when nothing is left to do.
+    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let planned = match self.creation {
             Creation::Planned { at } if !self.status.is_over() => Some(at),
             Creation::Planned { .. } | Creation::Asking(_) | Creation::Made | Creation::Closed => {
@@ -144,10 +143,10 @@ impl Meeting {
             self.sweep_at,
             self.speech_deadline(),
             self.removal_deadline(),
-            self.effects_deadline(),
+            self.effects_deadline(now),
             self.create_deadline(),
             self.watchdog(),
-            self.beat(),
+            self.beat(now),
         ]
         .into_iter()
         .flatten()
@@ -175,9 +174,9 @@ impl Meeting {
     }
 
     /// While a call is on the object stays awake and looks after itself.
-    fn beat(&self) -> Option<Timestamp> {
+    fn beat(&self, now: Timestamp) -> Option<Timestamp> {
         match self.status {
-            Status::BotJoining | Status::InProgress => Some(after(self.checked_at, limits::BEAT)),
+            Status::BotJoining | Status::InProgress => Some(after(now, limits::BEAT)),
             Status::Scheduled | Status::Ended | Status::Failed | Status::Cancelled => None,
         }
     }

@@ -446,11 +446,4 @@ pub struct Meeting {
     pub(super) index_stale: bool,
     pub(super) revision: u64,
     pub(crate) updated_at: Timestamp,
-    /// When [`Meeting::handle`] last ran; the beat of a live meeting is counted from here.
-    #[serde(skip, default = "unix_epoch")]
-    pub(super) checked_at: Timestamp,
-}
-
-fn unix_epoch() -> Timestamp {
-    Timestamp::UNIX_EPOCH
 }

@@ -1,0 +1,260 @@
+//! Configuration: every variable and secret, read once into one typed value.
+//!
+//! A missing or malformed value is an error that names the variable; nothing falls back to half working.
+
+use std::{cell::RefCell, rc::Rc};
+
+use attache_meeting::{
+    api::TenantSettings, meeting::Presence, secret::Secret, webhook::WebhookVerifier,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use url::Url;
+use worker::Env;
+
+/// The whole configuration of the Worker.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// `PUBLIC_URL`: the origin at which vendors reach this Worker, without a trailing slash.
+    pub(crate) public_url: String,
+    /// `EARLY_JOIN_MINUTES`: how long before the start the bot joins, 0 to 10.
+    pub(crate) early_join_minutes: u8,
+    /// `RECALL_BASE_URL`, or the host of `RECALL_REGION`.
+    pub(crate) recall_base_url: String,
+    /// `RECALL_API_KEY`.
+    pub(crate) recall_api_key: Secret,
+    /// `RECALL_RETENTION_HOURS`: how long Recall keeps media.
+    pub(crate) recall_retention_hours: u32,
+    /// `RECALL_WEBHOOK_SECRET`: one or more `whsec_…`.
+    pub(crate) webhooks: WebhookVerifier,
+    /// `ELEVENLABS_BASE_URL`.
+    pub(crate) elevenlabs_base_url: String,
+    /// `ELEVENLABS_API_KEY`: without it the agent cannot speak and greets by chat.
+    pub(crate) elevenlabs_api_key: Option<Secret>,
+    /// `ADMIN_API_KEY`: bearer key of `/v1/tenants`.
+    pub(crate) admin_api_key: Secret,
+    /// `API_KEY`: bearer key of tenant `default`.
+    pub(crate) api_key: Option<Secret>,
+    /// `AGENT_NAME`, `COMPANY_NAME`, `ELEVENLABS_VOICE_ID`, … and `DEFAULT_PRESENCE`: what tenants fall back to.
+    pub(crate) defaults: TenantSettings,
+    /// `FAULT_INJECTION`: `on` only in tests; lets the admin key make a meeting's object panic.
+    pub(crate) fault_injection: bool,
+}
+
+/// What is wrong with a variable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable} {problem}")]
+pub(crate) struct ConfigError {
+    variable: &'static str,
+    problem: String,
+}
+
+thread_local! {
+    /// The bindings of an isolate never change.
+    static CONFIG: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+}
+
+impl Config {
+    /// Gives the configuration of this isolate, reading it the first time.
+    pub(crate) fn of(env: &Env) -> Result<Rc<Self>, ConfigError> {
+        if let Some(config) = CONFIG.with_borrow(Option::clone) {
+            return Ok(config);
+        }
+        let config = Rc::new(Self::read(|name| {
+            env.var(name).ok().map(|value| value.to_string())
+        })?);
+        CONFIG.set(Some(Rc::clone(&config)));
+        Ok(config)
+    }
+
+    /// Reads every variable through `lookup`; blank ones count as absent.
+    fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let vars = Variables { lookup };
+        let region = vars.or("RECALL_REGION", "us-west-2");
+        let recall_default = format!("https://{region}.recall.ai/api/v1");
+        let webhook_secret = vars.required_secret("RECALL_WEBHOOK_SECRET")?;
+        vars.check_token_secret()?;
+        Ok(Self {
+            public_url: vars.url("PUBLIC_URL", "http://127.0.0.1:8787")?,
+            early_join_minutes: vars.whole("EARLY_JOIN_MINUTES", 3, 10)?,
+            recall_base_url: vars.url("RECALL_BASE_URL", &recall_default)?,
+            recall_api_key: vars.required_secret("RECALL_API_KEY")?,
+            recall_retention_hours: vars.whole("RECALL_RETENTION_HOURS", 168, 24 * 366)?,
+            webhooks: WebhookVerifier::new(&webhook_secret).map_err(|error| ConfigError {
+                variable: "RECALL_WEBHOOK_SECRET",
+                problem: error.to_string(),
+            })?,
+            elevenlabs_base_url: vars.url("ELEVENLABS_BASE_URL", "https://api.elevenlabs.io")?,
+            elevenlabs_api_key: vars.secret("ELEVENLABS_API_KEY"),
+            admin_api_key: vars.required_secret("ADMIN_API_KEY")?,
+            api_key: vars.secret("API_KEY"),
+            defaults: vars.defaults()?,
+            fault_injection: vars.get("FAULT_INJECTION").as_deref() == Some("on"),
+        })
+    }
+}
+
+struct Variables<F> {
+    lookup: F,
+}
+
+impl<F: Fn(&str) -> Option<String>> Variables<F> {
+    fn get(&self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn or(&self, name: &str, default: &str) -> String {
+        self.get(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn secret(&self, name: &str) -> Option<Secret> {
+        self.get(name).map(Secret::new)
+    }
+
+    fn required_secret(&self, variable: &'static str) -> Result<Secret, ConfigError> {
+        self.secret(variable).ok_or(ConfigError {
+            variable,
+            problem: "is not set".to_owned(),
+        })
+    }
+
+    /// Base URLs are http or https, without a query, and are used without their trailing slash.
+    fn url(&self, variable: &'static str, default: &str) -> Result<String, ConfigError> {
+        let text = self.or(variable, default);
+        let usable = Url::parse(&text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host().is_some()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        if usable {
+            Ok(text.trim_end_matches('/').to_owned())
+        } else {
+            Err(ConfigError {
+                variable,
+                problem: "must be an http or https URL without a query".to_owned(),
+            })
+        }
+    }
+
+    fn whole<N>(&self, variable: &'static str, default: N, max: N) -> Result<N, ConfigError>
+    where
+        N: std::str::FromStr + PartialOrd + std::fmt::Display,
+    {
+        let Some(text) = self.get(variable) else {
+            return Ok(default);
+        };
+        let number: Option<N> = text.parse().ok();
+        number.filter(|n| *n <= max).ok_or_else(|| ConfigError {
+            variable,
+            problem: format!("must be a whole number from 0 to {max}"),
+        })
+    }
+
+    /// The page's tokens are sealed under this key; a wrong one must not turn up only when the first page opens.
+    fn check_token_secret(&self) -> Result<(), ConfigError> {
+        let variable = "TOKEN_SECRET";
+        let secret = self.required_secret(variable)?;
+        match STANDARD.decode(secret.expose()) {
+            Ok(bytes) if bytes.len() == 32 => Ok(()),
+            _ => Err(ConfigError {
+                variable,
+                problem: "must be 32 bytes in base64".to_owned(),
+            }),
+        }
+    }
+
+    fn defaults(&self) -> Result<TenantSettings, ConfigError> {
+        let default_presence = match self.or("DEFAULT_PRESENCE", "avatar").as_str() {
+            "avatar" => Presence::Avatar,
+            "voice" => Presence::Voice,
+            _ => {
+                return Err(ConfigError {
+                    variable: "DEFAULT_PRESENCE",
+                    problem: "must be avatar or voice".to_owned(),
+                });
+            }
+        };
+        Ok(TenantSettings {
+            agent_name: Some(self.or("AGENT_NAME", "Ada")),
+            company_name: self.get("COMPANY_NAME"),
+            greeting: None,
+            language: None,
+            default_presence: Some(default_presence),
+            elevenlabs_voice_id: self.get("ELEVENLABS_VOICE_ID"),
+            heygen_avatar_id: self.get("HEYGEN_AVATAR_ID"),
+            heygen_voice_id: self.get("HEYGEN_VOICE_ID"),
+            liveavatar_avatar_id: self.get("LIVEAVATAR_AVATAR_ID"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [(&str, &str); 4] = [
+        ("RECALL_API_KEY", "fake-recall-key"),
+        (
+            "RECALL_WEBHOOK_SECRET",
+            "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX",
+        ),
+        ("ADMIN_API_KEY", "fake-admin-key"),
+        (
+            "TOKEN_SECRET",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ),
+    ];
+
+    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(|name| {
+            let in_list = |list: &[(&str, &str)]| {
+                let found = list.iter().find(|(n, _)| *n == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            in_list(changes).or_else(|| in_list(&GOOD))
+        })
+    }
+
+    #[test]
+    fn the_defaults_point_at_the_vendors() {
+        let config = read(&[("RECALL_REGION", "eu-central-1")]).unwrap();
+        assert_eq!(
+            config.recall_base_url,
+            "https://eu-central-1.recall.ai/api/v1"
+        );
+        assert_eq!(config.early_join_minutes, 3);
+        assert_eq!(config.defaults.default_presence, Some(Presence::Avatar));
+        assert!(config.elevenlabs_api_key.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_names_its_variable_and_not_its_value() {
+        for (variable, value) in [
+            ("RECALL_API_KEY", ""),
+            ("RECALL_WEBHOOK_SECRET", "whsec_!!!"),
+            ("RECALL_WEBHOOK_SECRET", " "),
+            ("ADMIN_API_KEY", ""),
+            ("TOKEN_SECRET", "c2hvcnQ="),
+            ("PUBLIC_URL", "attache.example"),
+            ("RECALL_BASE_URL", "ftp://recall.example"),
+            ("EARLY_JOIN_MINUTES", "11"),
+            ("EARLY_JOIN_MINUTES", "three"),
+            ("DEFAULT_PRESENCE", "hologram"),
+        ] {
+            let error = read(&[(variable, value)]).unwrap_err().to_string();
+            assert!(error.starts_with(variable), "{error}");
+            assert!(value.trim().is_empty() || !error.contains(value), "{error}");
+        }
+    }
+
+    #[test]
+    fn printing_the_configuration_shows_no_secret() {
+        let printed = format!("{:?}", read(&[("API_KEY", "att_fake")]).unwrap());
+        for (name, secret) in GOOD {
+            assert!(!printed.contains(secret), "{name}");
+        }
+        assert!(!printed.contains("att_fake"));
+    }
+}

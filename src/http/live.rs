@@ -1,0 +1,52 @@
+//! `GET /v1/meetings/{id}/live`: the meeting as it happens, over a WebSocket.
+
+use attache_meeting::{
+    api::Problem,
+    ids::{MeetingId, TenantId},
+};
+use worker::{Headers, Method, Request, RequestInit};
+
+use super::{Answer, Call, auth, problems};
+use crate::objects::{LIVE_PATH, TENANT_HEADER, calls::meeting_stub};
+
+/// Opens the socket in the meeting's object.
+pub(super) async fn open(call: &Call<'_>, request: &Request, meeting_id: &MeetingId) -> Answer {
+    let tenant_id = auth::watcher(call, request).await?;
+    let header = |name: &str| request.headers().get(name).ok().flatten();
+    if !header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
+        return Err(Problem::new(
+            426,
+            "upgrade_required",
+            "this path is a WebSocket",
+        ));
+    }
+    let stub = meeting_stub(call.env, meeting_id)?;
+    let forwarded = forward(&tenant_id).map_err(|error| problems::internal(&error))?;
+    let answer = stub.fetch_with_request(forwarded).await;
+    let answer = answer.map_err(|error| problems::internal(&error))?;
+    match answer.status_code() {
+        101 => {}
+        429 => return Err(Problem::new(429, "too_many_watchers", "too many watchers")),
+        _ => return Err(Problem::meeting_not_found()),
+    }
+    if header("sec-websocket-protocol").is_none() {
+        return Ok(answer);
+    }
+    // A browser closes the socket unless one of the subprotocols it offered is chosen.
+    let headers = Headers::new();
+    let chosen = headers.set("sec-websocket-protocol", auth::SUBPROTOCOL);
+    chosen.map_err(|error| problems::internal(&error))?;
+    let socket = answer.websocket().ok_or_else(Problem::internal)?;
+    worker::Response::from_websocket(socket)
+        .map(|response| response.with_headers(headers))
+        .map_err(|error| problems::internal(&error))
+}
+
+fn forward(tenant_id: &TenantId) -> worker::Result<Request> {
+    let headers = Headers::new();
+    headers.set("upgrade", "websocket")?;
+    headers.set(TENANT_HEADER, tenant_id.as_str())?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Get).with_headers(headers);
+    Request::new_with_init(&format!("https://object{LIVE_PATH}"), &init)
+}

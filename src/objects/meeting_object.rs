@@ -1,0 +1,441 @@
+//! A meeting's object: loads the meeting, gives it events, saves it, sets the alarm, starts its orders.
+//!
+//! The object holds no logic of its own. It guarantees that nothing leaves the building before the meeting that
+//! ordered it is stored, that an input counts once or not at all, and that an error in one call, or a panic,
+//! leaves the meeting as it was before that call.
+
+use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc};
+
+use attache_meeting::{
+    api::{Problem, TranscriptFormat, TranscriptPage, TranscriptQuery, TranscriptSource},
+    ids::{BotId, TenantId},
+    meeting::{ArtifactState, Booking, Event, LiveEvent, Meeting, Order, Refusal, Step},
+    transcript::{Segment, to_srt, to_text, to_vtt},
+    vendors::recall::parse_webhook,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use worker::{
+    DurableObject, Env, Error, Request, Response, Result, State, WebSocket,
+    WebSocketIncomingMessage, WebSocketPair, WebSocketRequestResponsePair, durable_object,
+};
+
+use super::{
+    calls::{MeetingAsk, MeetingCall, MeetingReply, answer, failed, read_call},
+    meeting_store::MeetingStore,
+};
+use crate::{clock, config::Config, effects, log};
+
+/// Header that carries a verified webhook's message id into the object.
+pub(crate) const MESSAGE_ID_HEADER: &str = "x-attache-message-id";
+/// Header that carries the caller's tenant into the object for `live`.
+pub(crate) const TENANT_HEADER: &str = "x-attache-tenant";
+/// Path of a verified webhook, with its body as it came.
+pub(crate) const WEBHOOK_PATH: &str = "/webhook";
+/// Path of `live`.
+pub(crate) const LIVE_PATH: &str = "/live";
+
+/// How soon the alarm is tried again when it failed.
+const ALARM_RETRY_MS: i64 = 10_000;
+/// How many watchers one meeting has at most; the platform allows 32,768 sockets per object.
+const MAX_WATCHERS: usize = 100;
+
+/// One meeting.
+#[durable_object]
+pub struct MeetingObject {
+    shell: AssertUnwindSafe<Rc<Shell>>,
+}
+
+/// What the object and its running orders share.
+pub(crate) struct Shell {
+    pub(crate) state: State,
+    pub(crate) env: Env,
+    pub(crate) store: MeetingStore,
+    /// The meeting, once it was looked for; the inner option tells whether there is one.
+    meeting: RefCell<Option<Option<Meeting>>>,
+}
+
+impl DurableObject for MeetingObject {
+    fn new(state: State, env: Env) -> Self {
+        if let Ok(pair) = WebSocketRequestResponsePair::new("ping", "pong") {
+            state.set_websocket_auto_response(&pair);
+        }
+        let store = MeetingStore::new(state.storage());
+        Self {
+            shell: AssertUnwindSafe(Rc::new(Shell {
+                state,
+                env,
+                store,
+                meeting: RefCell::new(None),
+            })),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let shell = &*self.shell;
+        shell.wake().await?;
+        match request.path().as_str() {
+            WEBHOOK_PATH => shell.take_webhook(&mut request).await,
+            LIVE_PATH => shell.watch(&request),
+            _ => {
+                let reply = match read_call(&mut request).await {
+                    Ok(call) => shell.take_call(call).await,
+                    Err(problem) => Err(problem),
+                };
+                answer(&reply)
+            }
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let shell = &*self.shell;
+        let woken = async {
+            shell.wake().await?;
+            shell.step(Event::Woke, None).await
+        };
+        if let Err(error) = woken.await {
+            log::error(
+                "an alarm failed and is set again",
+                json!({ "reason": error.to_string() }),
+            );
+            shell.state.storage().set_alarm(ALARM_RETRY_MS).await?;
+        }
+        Response::empty()
+    }
+
+    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
+        // Watchers only listen; `ping` is answered by the runtime.
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        code: usize,
+        _: String,
+        _: bool,
+    ) -> Result<()> {
+        // Without an answer the other side waits for its own timeout. Codes such as 1005 cannot be sent.
+        let code = u16::try_from(code)
+            .ok()
+            .filter(|code| *code == 1000 || *code >= 3000);
+        socket.close(Some(code.unwrap_or(1000)), Some("bye")).ok();
+        Ok(())
+    }
+
+    async fn websocket_error(&self, _: WebSocket, _: Error) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Shell {
+    /// Makes sure that the meeting is loaded; a fresh instance takes up what the last one left unfinished.
+    async fn wake(self: &Rc<Self>) -> Result<()> {
+        if self.meeting.borrow().is_some() {
+            return Ok(());
+        }
+        let loaded = self.store.load()?;
+        let is_meeting = loaded.is_some();
+        self.meeting.replace(Some(loaded));
+        if is_meeting {
+            self.store.forget_old_webhooks(clock::now())?;
+            self.step(Event::Restored, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads something off the meeting, if there is one.
+    pub(crate) fn with_meeting<T>(&self, read: impl FnOnce(&Meeting) -> T) -> Option<T> {
+        self.meeting.borrow().as_ref()?.as_ref().map(read)
+    }
+
+    /// Gives the meeting one event and does everything that follows; says if the event was refused.
+    pub(crate) async fn step(
+        self: &Rc<Self>,
+        event: Event,
+        webhook_id: Option<&str>,
+    ) -> Result<Option<Refusal>> {
+        let now = clock::now();
+        let handled = self.with_meeting(|meeting| {
+            let mut next = meeting.clone();
+            let step = next.handle(event, now);
+            let changed = webhook_id.is_some() || next != *meeting || !step.timeline.is_empty();
+            (next, step, changed)
+        });
+        let Some((next, step, changed)) = handled else {
+            return Ok(None);
+        };
+        if step.refusal.is_some() {
+            return Ok(step.refusal);
+        }
+        let deadline = next.deadline(now);
+        if changed {
+            self.store.save(&next, &step, webhook_id, now)?;
+            self.meeting.replace(Some(Some(next)));
+        }
+        self.follow(step, deadline, now).await?;
+        Ok(None)
+    }
+
+    /// Sets the alarm, tells the watchers, starts the orders.
+    async fn follow(
+        self: &Rc<Self>,
+        step: Step,
+        deadline: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<()> {
+        // Called before anything is awaited, so that the alarm is part of the same write as the meeting.
+        match deadline {
+            Some(at) => {
+                let wait = at
+                    .duration_since(now)
+                    .as_millis()
+                    .clamp(0, i128::from(i64::MAX));
+                let wait = i64::try_from(wait).unwrap_or(i64::MAX);
+                self.state.storage().set_alarm(wait).await?;
+            }
+            None => self.state.storage().delete_alarm().await?,
+        }
+        self.tell(&step.live, now);
+        for order in step.orders {
+            self.start(order);
+        }
+        Ok(())
+    }
+
+    fn start(self: &Rc<Self>, order: Order) {
+        let shell = Rc::clone(self);
+        self.state.wait_until(async move {
+            let id = order.id;
+            let Some(result) = effects::run(&shell, order).await else {
+                return;
+            };
+            let finished = Event::EffectFinished { id, result };
+            if let Err(error) = shell.step(finished, None).await {
+                // The order stays outstanding; the alarm counts it as lost and orders it again.
+                let reason = error.to_string();
+                log::error(
+                    "a result could not be stored",
+                    json!({ "effect_id": id.to_string(), "reason": reason }),
+                );
+            }
+        });
+    }
+
+    fn tell(&self, events: &[LiveEvent], now: Timestamp) {
+        if events.is_empty() {
+            return;
+        }
+        let watchers = self.state.get_websockets();
+        if watchers.is_empty() {
+            return;
+        }
+        for event in events {
+            if let Some(frame) = self.frame(event, now) {
+                for watcher in &watchers {
+                    // A watcher that has gone is told nothing; its close event cleans up.
+                    watcher.send_with_str(&frame).ok();
+                }
+            }
+        }
+    }
+
+    fn frame(&self, event: &LiveEvent, now: Timestamp) -> Option<String> {
+        let id = self.with_meeting(|meeting| meeting.booking().id.to_string())?;
+        let mut frame = serde_json::to_value(event).ok()?;
+        let fields = frame.as_object_mut()?;
+        fields.insert("at".to_owned(), Value::String(now.to_string()));
+        fields.insert("meeting_id".to_owned(), Value::String(id));
+        Some(frame.to_string())
+    }
+
+    /// Takes in a webhook whose signature was checked; answers 200 once it is stored, or once it is clear that
+    /// it is of no use to anybody.
+    async fn take_webhook(self: &Rc<Self>, request: &mut Request) -> Result<Response> {
+        let message_id = request
+            .headers()
+            .get(MESSAGE_ID_HEADER)?
+            .unwrap_or_default();
+        let body = request.bytes().await?;
+        let webhook = parse_webhook(&body).map_err(|error| Error::RustError(error.to_string()))?;
+        if self.with_meeting(|_| ()).is_none() {
+            log::warn(
+                "a webhook for a meeting that does not exist",
+                json!({ "operation": webhook.event_name, "bot_id": webhook.bot_id }),
+            );
+            return Response::ok("unknown meeting");
+        }
+        if self.store.has_seen(&message_id)? {
+            return Response::ok("repeated");
+        }
+        let event = Event::RecallReported {
+            bot_id: webhook.bot_id,
+            name: webhook.event_name,
+            report: webhook.event,
+        };
+        let remember = (!event.is_passing()).then_some(message_id.as_str());
+        self.step(event, remember).await?;
+        Response::ok("ok")
+    }
+
+    async fn take_call(
+        self: &Rc<Self>,
+        call: MeetingCall,
+    ) -> std::result::Result<MeetingReply, Problem> {
+        if let MeetingAsk::Book(booking) = call.ask {
+            return self.book(*booking).await;
+        }
+        self.check_tenant(&call.tenant_id)?;
+        match call.ask {
+            MeetingAsk::Book(_) | MeetingAsk::Read => self.view(),
+            MeetingAsk::Join => self.command(Event::JoinRequested).await,
+            MeetingAsk::Cancel => self.command(Event::CancelRequested).await,
+            MeetingAsk::Purge => self.command(Event::PurgeRequested).await,
+            MeetingAsk::Interrupt => self.command(Event::InterruptRequested).await,
+            MeetingAsk::Chat { text } => self.command(Event::ChatRequested { text }).await,
+            MeetingAsk::Say {
+                utterance_id,
+                text,
+                interrupt,
+            } => {
+                let event = Event::SayRequested {
+                    utterance_id,
+                    text,
+                    interrupt,
+                };
+                self.command(event).await
+            }
+            MeetingAsk::Transcript(query) => self.transcript(&query),
+            MeetingAsk::Recording => self.recording().await,
+            MeetingAsk::Timeline(page) => self
+                .store
+                .timeline(page.cursor, page.limit)
+                .map(MeetingReply::Timeline)
+                .map_err(|error| failed(&error)),
+            MeetingAsk::Panic => panic!("a panic was asked for"),
+        }
+    }
+
+    fn check_tenant(&self, tenant_id: &TenantId) -> std::result::Result<(), Problem> {
+        match self.with_meeting(|meeting| meeting.booking().tenant_id == *tenant_id) {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(Problem::meeting_not_found()),
+        }
+    }
+
+    fn view(&self) -> std::result::Result<MeetingReply, Problem> {
+        let view = self.with_meeting(Meeting::view);
+        view.map(|view| MeetingReply::Meeting(Box::new(view)))
+            .ok_or_else(Problem::meeting_not_found)
+    }
+
+    /// Starts to be a meeting; a repeated booking finds the meeting that is there.
+    async fn book(self: &Rc<Self>, booking: Booking) -> std::result::Result<MeetingReply, Problem> {
+        if self.with_meeting(|_| ()).is_none() {
+            let now = clock::now();
+            let (meeting, step) = Meeting::book(booking);
+            let stored = self
+                .store
+                .create()
+                .and_then(|()| self.store.save(&meeting, &step, None, now));
+            stored.map_err(|error| failed(&error))?;
+            let deadline = meeting.deadline(now);
+            self.meeting.replace(Some(Some(meeting)));
+            let followed = self.follow(step, deadline, now).await;
+            followed.map_err(|error| failed(&error))?;
+        }
+        self.view()
+    }
+
+    async fn command(self: &Rc<Self>, event: Event) -> std::result::Result<MeetingReply, Problem> {
+        match self.step(event, None).await {
+            Ok(None) => self.view(),
+            Ok(Some(refusal)) => Err(Problem::conflict(refusal.code(), refusal.to_string())),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    fn transcript(&self, query: &TranscriptQuery) -> std::result::Result<MeetingReply, Problem> {
+        let ready =
+            self.with_meeting(|meeting| meeting.view().transcript.state == ArtifactState::Ready);
+        let source = query.source.unwrap_or(if ready == Some(true) {
+            TranscriptSource::Final
+        } else {
+            TranscriptSource::Live
+        });
+        if query.format == TranscriptFormat::Json {
+            let page = self.store.segments(source, query.cursor, query.limit);
+            let (segments, next_cursor) = page.map_err(|error| failed(&error))?;
+            return Ok(MeetingReply::Transcript(TranscriptPage {
+                source,
+                segments,
+                next_cursor,
+            }));
+        }
+        let all = self.store.segments(source, 0, u32::MAX);
+        let (segments, _): (Vec<Segment>, _) = all.map_err(|error| failed(&error))?;
+        let text = match query.format {
+            TranscriptFormat::Vtt => to_vtt(&segments),
+            TranscriptFormat::Srt => to_srt(&segments),
+            TranscriptFormat::Text | TranscriptFormat::Json => to_text(&segments),
+        };
+        Ok(MeetingReply::Text {
+            format: query.format,
+            text,
+        })
+    }
+
+    async fn recording(&self) -> std::result::Result<MeetingReply, Problem> {
+        let missing = || Problem::new(404, "recording_not_ready", "there is no recording yet");
+        let bot_id: Option<BotId> = self
+            .with_meeting(|meeting| {
+                let ready = meeting.view().recording.state == ArtifactState::Ready;
+                meeting.bot_id().filter(|_| ready).cloned()
+            })
+            .flatten();
+        let bot_id = bot_id.ok_or_else(missing)?;
+        let config = Config::of(&self.env).map_err(|_| Problem::internal())?;
+        match effects::fresh_recording_url(&config, &bot_id).await {
+            Ok(Some(url)) => Ok(MeetingReply::Recording { url }),
+            Ok(None) => Err(missing()),
+            Err(error) => Err(Problem::new(502, "vendor_error", error.reason)),
+        }
+    }
+
+    /// Lets a client watch the meeting; the first frame is the meeting as it is now.
+    fn watch(&self, request: &Request) -> Result<Response> {
+        let tenant = request
+            .headers()
+            .get(TENANT_HEADER)?
+            .and_then(|id| id.parse().ok());
+        let known = tenant.is_some_and(|tenant: TenantId| self.check_tenant(&tenant).is_ok());
+        if !known {
+            return Response::error("unknown meeting", 404);
+        }
+        if self.state.get_websockets().len() >= MAX_WATCHERS {
+            return Response::error("too many watchers", 429);
+        }
+        let pair = WebSocketPair::new()?;
+        self.state.accept_web_socket(&pair.server);
+        let meeting = self.with_meeting(|meeting| LiveEvent::Meeting {
+            meeting: Box::new(meeting.view()),
+        });
+        let first = meeting.and_then(|event| self.frame(&event, clock::now()));
+        if let Some(first) = first {
+            pair.server.send_with_str(first)?;
+        }
+        Response::from_websocket(pair.client)
+    }
+
+    /// Forgets the meeting for good.
+    pub(crate) async fn wipe(&self) -> Result<()> {
+        self.state.storage().delete_all().await?;
+        self.meeting.replace(Some(None));
+        for watcher in self.state.get_websockets() {
+            watcher
+                .close(Some(1000), Some("the meeting was deleted"))
+                .ok();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! What a meeting's object keeps in SQLite: the snapshot, the event log, webhook ids, segments, and audio that
+//! waits to be played.
+//!
+//! One input is one transaction. The tables exist only in objects that are meetings: asking an unknown id for a
+//! meeting leaves no trace.
+
+use attache_meeting::{
+    api::{TimelinePage, TimelineRow, TranscriptSource},
+    ids::UtteranceId,
+    meeting::{Meeting, Step, TimelineKind},
+    transcript::Segment,
+};
+use jiff::{Timestamp, ToSpan};
+use serde::Deserialize;
+use worker::{Error, Result, SqlStorageValue, Storage};
+
+use super::sql::{execute, integer, rows, text, transaction};
+
+/// Tables of a meeting. Columns are only ever added, as old and new code run side by side during a deploy.
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS meeting (id INTEGER PRIMARY KEY CHECK (id = 1), snapshot TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS timeline (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL,
+    name TEXT NOT NULL, summary TEXT NOT NULL, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS webhook (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS segment (source TEXT NOT NULL, seq INTEGER NOT NULL, segment TEXT NOT NULL,
+    PRIMARY KEY (source, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS clip (utterance_id TEXT PRIMARY KEY, audio BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// How long webhook ids are remembered. Recall repeats a webhook for about a day.
+const WEBHOOK_MEMORY_HOURS: i64 = 72;
+
+/// The largest row SQLite in an object takes is 2 MB; audio of 5,000 characters has about 1.4 MB.
+pub(crate) const MAX_CLIP_BYTES: usize = 1_900_000;
+
+/// The tables of one meeting.
+pub(crate) struct MeetingStore {
+    storage: Storage,
+}
+
+impl MeetingStore {
+    pub(crate) fn new(storage: Storage) -> Self {
+        Self { storage }
+    }
+
+    /// Reads the meeting, if this object is one.
+    pub(crate) fn load(&self) -> Result<Option<Meeting>> {
+        #[derive(Deserialize)]
+        struct Row {
+            snapshot: String,
+        }
+        let tables =
+            "SELECT name AS snapshot FROM sqlite_master WHERE type = 'table' AND name = 'meeting'";
+        if rows::<Row>(&self.storage, tables, Vec::new())?.is_empty() {
+            return Ok(None);
+        }
+        let found: Vec<Row> = rows(&self.storage, "SELECT snapshot FROM meeting", Vec::new())?;
+        let Some(Row { snapshot }) = found.into_iter().next() else {
+            return Ok(None);
+        };
+        Meeting::from_snapshot(&snapshot)
+            .map(Some)
+            .map_err(|error| Error::RustError(error.to_string()))
+    }
+
+    /// Makes the tables.
+    pub(crate) fn create(&self) -> Result<()> {
+        execute(&self.storage, SCHEMA, Vec::new())
+    }
+
+    /// Stores a meeting after one event, with everything the event brought, or nothing of it.
+    pub(crate) fn save(
+        &self,
+        meeting: &Meeting,
+        step: &Step,
+        webhook_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let snapshot = meeting
+            .to_snapshot()
+            .map_err(|error| Error::RustError(error.to_string()))?;
+        transaction(&self.storage, |storage| {
+            execute(
+                storage,
+                "INSERT INTO meeting (id, snapshot) VALUES (1, ?) \
+                 ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot",
+                vec![text(snapshot)],
+            )?;
+            if let Some(id) = webhook_id {
+                let at = SqlStorageValue::Integer(now.as_second());
+                let insert = "INSERT INTO webhook (id, at) VALUES (?, ?)";
+                execute(storage, insert, vec![text(id), at])?;
+            }
+            for entry in &step.timeline {
+                execute(
+                    storage,
+                    "INSERT INTO timeline (at, kind, name, summary, data) VALUES (?, ?, ?, ?, ?)",
+                    vec![
+                        text(now.to_string()),
+                        text(word(entry.kind)),
+                        text(&entry.name),
+                        text(&entry.summary),
+                        text(entry.data.to_string()),
+                    ],
+                )?;
+            }
+            for segment in &step.segments {
+                append_segment(storage, TranscriptSource::Live, segment)?;
+            }
+            for utterance in &step.clips_done {
+                let delete = "DELETE FROM clip WHERE utterance_id = ?";
+                execute(storage, delete, vec![text(utterance.as_str())])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Tells whether a webhook has taken effect already.
+    pub(crate) fn has_seen(&self, webhook_id: &str) -> Result<bool> {
+        #[derive(Deserialize)]
+        struct Row {}
+        let query = "SELECT 1 AS found FROM webhook WHERE id = ?";
+        Ok(!rows::<Row>(&self.storage, query, vec![text(webhook_id)])?.is_empty())
+    }
+
+    /// Forgets webhook ids that are not repeated any more.
+    pub(crate) fn forget_old_webhooks(&self, now: Timestamp) -> Result<()> {
+        let before = now
+            .checked_sub(WEBHOOK_MEMORY_HOURS.hours())
+            .unwrap_or(Timestamp::MIN);
+        let at = SqlStorageValue::Integer(before.as_second());
+        execute(&self.storage, "DELETE FROM webhook WHERE at < ?", vec![at])
+    }
+
+    /// Stores the audio of an utterance.
+    pub(crate) fn put_clip(&self, utterance: &UtteranceId, audio: Vec<u8>) -> Result<()> {
+        let put = "INSERT OR REPLACE INTO clip (utterance_id, audio) VALUES (?, ?)";
+        let values = vec![text(utterance.as_str()), SqlStorageValue::Blob(audio)];
+        execute(&self.storage, put, values)
+    }
+
+    /// Reads the audio of an utterance.
+    pub(crate) fn clip(&self, utterance: &UtteranceId) -> Result<Option<Vec<u8>>> {
+        let query = "SELECT audio FROM clip WHERE utterance_id = ?";
+        let cursor = self
+            .storage
+            .sql()
+            .exec(query, vec![text(utterance.as_str())])?;
+        let row = cursor.raw().next().transpose()?;
+        Ok(row.and_then(|row| {
+            row.into_iter().find_map(|value| match value {
+                SqlStorageValue::Blob(audio) => Some(audio),
+                _ => None,
+            })
+        }))
+    }
+
+    /// Replaces the final transcript.
+    pub(crate) fn put_final_transcript(&self, segments: &[Segment]) -> Result<()> {
+        transaction(&self.storage, |storage| {
+            let source = TranscriptSource::Final;
+            let delete = "DELETE FROM segment WHERE source = ?";
+            execute(storage, delete, vec![text(source.as_str())])?;
+            for segment in segments {
+                append_segment(storage, source, segment)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads up to `limit` segments after number `cursor`, and where to go on.
+    pub(crate) fn segments(
+        &self,
+        source: TranscriptSource,
+        cursor: u64,
+        limit: u32,
+    ) -> Result<(Vec<Segment>, Option<String>)> {
+        #[derive(Deserialize)]
+        struct Row {
+            seq: u64,
+            segment: String,
+        }
+        let found: Vec<Row> = rows(
+            &self.storage,
+            "SELECT seq, segment FROM segment WHERE source = ? AND seq > ? ORDER BY seq LIMIT ?",
+            vec![
+                text(source.as_str()),
+                integer(cursor),
+                integer(u64::from(limit).saturating_add(1)),
+            ],
+        )?;
+        let next = next_cursor(&found, limit, |row| row.seq);
+        let segments = found
+            .into_iter()
+            .take(limit as usize)
+            .map(|row| Ok(serde_json::from_str(&row.segment)?))
+            .collect::<Result<_>>()?;
+        Ok((segments, next))
+    }
+
+    /// Reads up to `limit` entries of the event log after number `cursor`.
+    pub(crate) fn timeline(&self, cursor: u64, limit: u32) -> Result<TimelinePage> {
+        #[derive(Deserialize)]
+        struct Row {
+            seq: u64,
+            at: Timestamp,
+            kind: TimelineKind,
+            name: String,
+            summary: String,
+            data: String,
+        }
+        let found: Vec<Row> = rows(
+            &self.storage,
+            "SELECT seq, at, kind, name, summary, data FROM timeline WHERE seq > ? ORDER BY seq LIMIT ?",
+            vec![integer(cursor), integer(u64::from(limit).saturating_add(1))],
+        )?;
+        let next_cursor = next_cursor(&found, limit, |row| row.seq);
+        let entries = found
+            .into_iter()
+            .take(limit as usize)
+            .map(|row| {
+                Ok(TimelineRow {
+                    seq: row.seq,
+                    at: row.at,
+                    kind: row.kind,
+                    name: row.name,
+                    summary: row.summary,
+                    data: serde_json::from_str(&row.data)?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(TimelinePage {
+            entries,
+            next_cursor,
+        })
+    }
+}
+
+/// A page was read with one row more than asked for; if it is there, there is a next page.
+fn next_cursor<R>(found: &[R], limit: u32, seq: impl Fn(&R) -> u64) -> Option<String> {
+    let limit = limit as usize;
+    let last = found.get(limit.checked_sub(1)?)?;
+    (found.len() > limit).then(|| seq(last).to_string())
+}
+
+fn append_segment(storage: &Storage, source: TranscriptSource, segment: &Segment) -> Result<()> {
+    execute(
+        storage,
+        "INSERT INTO segment (source, seq, segment) VALUES \
+         (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM segment WHERE source = ?1), ?2)",
+        vec![text(source.as_str()), text(serde_json::to_string(segment)?)],
+    )
+}
+
+fn word(kind: TimelineKind) -> &'static str {
+    match kind {
+        TimelineKind::Event => "event",
+        TimelineKind::Effect => "effect",
+        TimelineKind::Warning => "warning",
+    }
+}

@@ -1,0 +1,9 @@
+//! The Durable Objects: one for each meeting, one for each tenant.
+
+pub(crate) mod calls;
+mod meeting_object;
+pub(crate) mod meeting_store;
+mod sql;
+mod tenant_object;
+
+pub(crate) use meeting_object::{LIVE_PATH, MESSAGE_ID_HEADER, Shell, TENANT_HEADER, WEBHOOK_PATH};

@@ -1,0 +1,74 @@
+//! The one way out to the vendors over HTTP.
+
+use attache_meeting::http::{HeaderValue, Method, Outcome, Request, Response, TransportError};
+use futures_util::StreamExt;
+use worker::{AbortSignal, Fetch, Headers, RequestInit, RequestRedirect, js_sys::Uint8Array};
+
+/// Sends one request and reads the whole answer, within the request's deadline and size.
+///
+/// Redirects are not followed: credentials do not travel to a host that the vendor names.
+pub(crate) async fn send(request: &Request) -> Outcome {
+    let deadline = u32::try_from(request.deadline.as_millis()).unwrap_or(u32::MAX);
+    let signal: AbortSignal = web_sys::AbortSignal::timeout_with_u32(deadline).into();
+    exchange(request, &signal)
+        .await
+        .map_err(|error| match error {
+            _ if signal.aborted() => TransportError::Timeout,
+            error => error,
+        })
+}
+
+async fn exchange(request: &Request, signal: &AbortSignal) -> Outcome {
+    let outgoing = prepare(request).map_err(|_| TransportError::Connection)?;
+    let mut answer = Fetch::Request(outgoing)
+        .send_with_signal(signal)
+        .await
+        .map_err(|_| TransportError::Connection)?;
+    let headers = answer
+        .headers()
+        .entries()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect();
+    let mut body = Vec::new();
+    if let Ok(mut chunks) = answer.stream() {
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| TransportError::Connection)?;
+            if body.len() + chunk.len() > request.max_response_bytes {
+                return Err(TransportError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+    Ok(Response {
+        status: answer.status_code(),
+        headers,
+        body,
+    })
+}
+
+fn prepare(request: &Request) -> worker::Result<worker::Request> {
+    let headers = Headers::new();
+    for (name, value) in &request.headers {
+        let value = match value {
+            HeaderValue::Plain(value) => value,
+            HeaderValue::Secret(value) => value.expose(),
+        };
+        headers.set(name, value)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(match request.method {
+        Method::Get => worker::Method::Get,
+        Method::Post => worker::Method::Post,
+        Method::Patch => worker::Method::Patch,
+        Method::Delete => worker::Method::Delete,
+    })
+    .with_headers(headers)
+    .with_redirect(RequestRedirect::Manual)
+    .with_body(
+        request
+            .body
+            .as_ref()
+            .map(|body| Uint8Array::from(body.as_slice()).into()),
+    );
+    worker::Request::new_with_init(&request.url, &init)
+}
