@@ -14,6 +14,8 @@ mod rust_tools;
 mod say;
 mod test;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -53,16 +55,21 @@ enum Command {
     },
 }
 
-fn main() {
+fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Setup => build::setup(),
         Command::Build => build::run(),
         Command::Dev { port } => demo::dev(port),
         Command::Demo { keep } => demo::run(keep),
-        Command::Test { only } => test::run(&only),
+        // The count is the last line, whatever it says.
+        Command::Test { only } if test::run(&only) => Ok(()),
+        Command::Test { .. } => return ExitCode::FAILURE,
     };
-    if let Err(error) = outcome {
-        say::failure(&error);
-        std::process::exit(1);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::problem("Failed", &format!("{error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }

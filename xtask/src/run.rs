@@ -21,14 +21,8 @@ fn name(command: &Command) -> String {
         program
             .file_name()
             .unwrap_or(program.as_os_str())
-            .to_string_lossy()
-            .into_owned(),
+            .to_string_lossy(),
     ];
-    words.extend(
-        command
-            .get_args()
-            .take(3)
-            .map(|word| word.to_string_lossy().into_owned()),
-    );
+    words.extend(command.get_args().map(std::ffi::OsStr::to_string_lossy));
     format!("`{}`", words.join(" "))
 }

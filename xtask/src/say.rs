@@ -22,9 +22,9 @@ pub(crate) fn note(what: &str) {
     line(YELLOW, "Note", what);
 }
 
-/// Prints an error with its causes.
-pub(crate) fn failure(error: &anyhow::Error) {
-    line(RED, "Failed", &format!("{error:#}"));
+/// Prints something that went wrong.
+pub(crate) fn problem(verb: &str, what: &str) {
+    line(RED, verb, what);
 }
 
 fn line(colour: &str, verb: &str, what: &str) {

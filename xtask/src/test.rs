@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::rust_tools::CARGO_DENY;
@@ -40,8 +40,8 @@ struct Count {
     failed: usize,
 }
 
-/// Runs the stages, all of them if none is named.
-pub(crate) fn run(only: &[Stage]) -> Result<()> {
+/// Runs the stages, all of them if none is named, and tells whether everything holds.
+pub(crate) fn run(only: &[Stage]) -> bool {
     let stages: Vec<Stage> = Stage::value_variants()
         .iter()
         .copied()
@@ -49,8 +49,11 @@ pub(crate) fn run(only: &[Stage]) -> Result<()> {
         .collect();
     let mut total = Count::default();
     let mut lines = Vec::new();
-    for stage in stages {
-        say::step("Checking", stage.describe());
+    for (number, stage) in (1..).zip(&stages) {
+        say::step(
+            "Stage",
+            &format!("{number} of {}: {}", stages.len(), stage.describe()),
+        );
         let start = Instant::now();
         let mut count = Count::default();
         let outcome = stage.run(&mut count);
@@ -59,25 +62,28 @@ pub(crate) fn run(only: &[Stage]) -> Result<()> {
         }
         total.passed += count.passed;
         total.failed += count.failed;
-        lines.push(result_line(stage, &outcome, start.elapsed()));
+        lines.push((
+            outcome.is_ok(),
+            result_line(*stage, &outcome, start.elapsed()),
+        ));
     }
     eprintln!();
-    for (verb, what) in lines {
-        say::step(verb, &what);
+    for (holds, line) in lines {
+        if holds {
+            say::step("Passed", &line);
+        } else {
+            say::problem("Failed", &line);
+        }
     }
     println!("{} passed, {} failed", total.passed, total.failed);
-    ensure!(total.failed == 0, "not everything holds");
-    Ok(())
+    total.failed == 0
 }
 
-fn result_line(stage: Stage, outcome: &Result<()>, took: Duration) -> (&'static str, String) {
-    let seconds = took.as_secs_f32();
+fn result_line(stage: Stage, outcome: &Result<()>, took: Duration) -> String {
+    let told = format!("{} in {:.1} s", stage.describe(), took.as_secs_f32());
     match outcome {
-        Ok(()) => ("Passed", format!("{} in {seconds:.1} s", stage.describe())),
-        Err(error) => (
-            "Failed",
-            format!("{} in {seconds:.1} s: {error:#}", stage.describe()),
-        ),
+        Ok(()) => told,
+        Err(error) => format!("{told}: {error:#}"),
     }
 }
 
@@ -164,6 +170,9 @@ fn cargo_test(selection: &[&str], count: &mut Count) -> Result<()> {
         }
     }
     let status = child.wait()?;
+    if !status.success() && count.failed == 0 {
+        bail!("the tests do not build, or a program broke off ({status})");
+    }
     if !status.success() {
         bail!(
             "{} of {} tests failed ({status})",
