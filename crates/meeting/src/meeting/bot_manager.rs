@@ -194,7 +194,8 @@ impl<'m> BotManager<'m> {
         }
     }
 
-    fn joining(&mut self) {
+    /// The bot is on its way in.
+    pub(super) fn joining(&mut self) {
         if self.meeting.status == Status::Scheduled {
             self.meeting.status = Status::BotJoining;
         }

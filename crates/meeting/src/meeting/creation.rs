@@ -80,9 +80,6 @@ impl BotManager<'_> {
         asking.retry_at = None;
         let key = format!("{}-bot-{}", meeting.booking.id, asking.key);
         let ahead = meeting.join_at > self.now;
-        if !ahead {
-            meeting.status = Status::BotJoining;
-        }
         let join_at = ahead.then_some(meeting.join_at);
         self.order(Effect::CreateBot { key, join_at });
     }
@@ -136,6 +133,9 @@ impl BotManager<'_> {
             shut_down: false,
         });
         self.order(Effect::RecordBot { bot_id });
+        if join_at.is_none() {
+            self.joining();
+        }
         if self.meeting.rejoin {
             self.replace_scheduled_bot();
         }

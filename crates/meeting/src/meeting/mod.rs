@@ -8,7 +8,8 @@
 //! | --- | --- | --- | --- |
 //! | (booked) | start more than [`limits::AHEAD`] away | `scheduled` | `CreateBot` with `join_at` |
 //! | (booked) | start nearer | `scheduled` | none until `join_at` |
-//! | `scheduled` | `join_at` reached, or join requested | `bot_joining` | `CreateBot` now; a bot made ahead is deleted first when the join was requested |
+//! | `scheduled` | `join_at` reached, or join requested | same | `CreateBot` now; a bot made ahead is deleted first when the join was requested |
+//! | `scheduled` | a bot that joins now was made | `bot_joining` | `Synthesize` the greeting |
 //! | `scheduled`, `bot_joining` | a create call in doubt | same | `FindBots`, then the same key again |
 //! | `scheduled`, `bot_joining` | no bot within [`limits::CREATION_PATIENCE`], or refused | `failed` | look for strays |
 //! | `scheduled` | first bot status | `bot_joining` | `Synthesize` the greeting |
