@@ -62,7 +62,7 @@ impl Default for SimulatorConfig {
             default_script: MeetingScript::default(),
             rate_limits: false,
             adhoc_limit: None,
-            download_lifetime: Duration::from_secs(6 * 3600),
+            download_lifetime: Duration::from_hours(6),
             unknown_voices: Vec::new(),
             speech_concurrency: None,
             legacy_speech_errors: false,

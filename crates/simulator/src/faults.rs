@@ -38,7 +38,7 @@ pub enum Fault {
 
 /// How long [`Fault::TimeoutAfterAccept`] keeps the connection open: longer than any sane client
 /// waits, short enough to let a test end.
-pub const NEVER_ANSWERED: Duration = Duration::from_secs(60);
+pub const NEVER_ANSWERED: Duration = Duration::from_mins(1);
 
 /// The body of a [`Fault::Status`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -214,10 +214,11 @@ impl Journal {
     fn tail(&self) -> String {
         let entries = self.lock();
         let from = entries.len().saturating_sub(20);
-        entries[from..]
-            .iter()
-            .map(|entry| format!("  {entry}\n"))
-            .collect()
+        let lines: Vec<String> = entries[from..].iter().map(Entry::to_string).collect();
+        lines.join(
+            "
+",
+        )
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {

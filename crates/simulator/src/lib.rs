@@ -1,4 +1,4 @@
-//! Recall and ElevenLabs as strict, scriptable local servers.
+//! Recall and `ElevenLabs` as strict, scriptable local servers.
 //!
 //! Written from the vendors' documentation, not from the Worker's types: mistakes must not cancel
 //! out. Each vendor is a model without IO ([`recall`] and [`elevenlabs`] inside) that refuses what
@@ -18,6 +18,7 @@
 
 mod answer;
 pub mod audio;
+mod call;
 mod clock;
 mod config;
 mod courier;

@@ -108,8 +108,9 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, NoRoute> {
         return methods
             .iter()
             .find(|(allowed, _)| allowed == method)
-            .map(|(_, operation)| found(*operation, id, segments[0]))
-            .unwrap_or(Err(NoRoute::WrongMethod));
+            .map_or(Err(NoRoute::WrongMethod), |(_, operation)| {
+                found(*operation, id, segments[0])
+            });
     }
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {

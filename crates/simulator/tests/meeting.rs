@@ -270,7 +270,7 @@ async fn a_manual_meeting_moves_only_when_told() {
 #[tokio::test]
 async fn a_scheduled_bot_joins_when_the_clock_reaches_its_time() {
     let bench = Bench::instant().await;
-    let join_at = bench.sim.now() + Duration::from_secs(3600);
+    let join_at = bench.sim.now() + Duration::from_hours(1);
     let bot_id = bench
         .create(&json!({ "meeting_url": MEET, "join_at": join_at.to_string() }))
         .await;

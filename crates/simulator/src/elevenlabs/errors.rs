@@ -21,7 +21,7 @@ pub(crate) fn refuse(status: u16, kind: &str, code: &str, message: &str, shape: 
 }
 
 /// 422: what the schema says, a list in `detail`.
-pub(crate) fn unprocessable(errors: Vec<Value>) -> Answer {
+pub(crate) fn unprocessable(errors: &[Value]) -> Answer {
     Answer::json(422, &json!({ "detail": errors }))
 }
 
@@ -72,11 +72,7 @@ pub(crate) fn for_status(status: u16, shape: Shape) -> Answer {
             "The request conflicts with another.",
         ),
         422 => {
-            return unprocessable(vec![schema_error(
-                &["body", "text"],
-                "Field required",
-                "missing",
-            )]);
+            return unprocessable(&[schema_error(&["body", "text"], "Field required", "missing")]);
         }
         429 => return too_many_concurrent(shape),
         503 => (

@@ -2,67 +2,76 @@
 
 use crate::audio::speech;
 
-/// One output format.
-pub(crate) struct Format {
-    pub(crate) content_type: &'static str,
-    /// `None` where the simulator has no recording in this format.
-    pub(crate) make: Box<dyn Fn(&str) -> Option<Vec<u8>>>,
+/// An output format the vendor knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Mp3 { rate: u32, kbits: u32 },
+    Pcm { rate: u32 },
+    Wav { rate: u32 },
+    Telephony,
+    Opus,
 }
 
-const MP3: [&str; 7] = [
-    "mp3_22050_32",
-    "mp3_24000_48",
-    "mp3_44100_32",
-    "mp3_44100_64",
-    "mp3_44100_96",
-    "mp3_44100_128",
-    "mp3_44100_192",
+const MP3: [(u32, u32); 7] = [
+    (22_050, 32),
+    (24_000, 48),
+    (44_100, 32),
+    (44_100, 64),
+    (44_100, 96),
+    (44_100, 128),
+    (44_100, 192),
 ];
 const RATES: [u32; 7] = [8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
-const OPUS: [&str; 5] = [
-    "opus_48000_32",
-    "opus_48000_64",
-    "opus_48000_96",
-    "opus_48000_128",
-    "opus_48000_192",
-];
+const OPUS_KBITS: [u32; 5] = [32, 64, 96, 128, 192];
 
-pub(crate) fn find(name: &str) -> Option<Format> {
-    let rate = |prefix| {
-        let rate = name.strip_prefix(prefix)?.parse().ok()?;
-        RATES.contains(&rate).then_some(rate)
-    };
-    if MP3.contains(&name) {
-        let name = name.to_owned();
-        return format("audio/mpeg", move |text| match name.as_str() {
-            "mp3_22050_32" => Some(speech::mp3_22050_32(text)),
-            "mp3_44100_128" => Some(speech::mp3_44100_128(text)),
+impl Format {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (family, rest) = name.split_once('_')?;
+        let (rate, kbits) = match rest.split_once('_') {
+            Some((rate, kbits)) => (rate.parse().ok()?, Some(kbits.parse().ok()?)),
+            None => (rest.parse().ok()?, None),
+        };
+        let known = RATES.contains(&rate);
+        match (family, kbits) {
+            ("mp3", Some(kbits)) => MP3
+                .contains(&(rate, kbits))
+                .then_some(Self::Mp3 { rate, kbits }),
+            ("pcm", None) if known => Some(Self::Pcm { rate }),
+            ("wav", None) if known => Some(Self::Wav { rate }),
+            ("ulaw" | "alaw", None) if rate == 8_000 => Some(Self::Telephony),
+            ("opus", Some(kbits)) if rate == 48_000 && OPUS_KBITS.contains(&kbits) => {
+                Some(Self::Opus)
+            }
             _ => None,
-        });
+        }
     }
-    if let Some(rate) = rate("pcm_") {
-        return format("audio/pcm", move |text| Some(speech::pcm(text, rate)));
-    }
-    if let Some(rate) = rate("wav_") {
-        return format("audio/wav", move |text| {
-            Some(wav(&speech::pcm(text, rate), rate))
-        });
-    }
-    match name {
-        "ulaw_8000" | "alaw_8000" => format("audio/basic", |_| None),
-        _ if OPUS.contains(&name) => format("audio/opus", |_| None),
-        _ => None,
-    }
-}
 
-fn format(
-    content_type: &'static str,
-    make: impl Fn(&str) -> Option<Vec<u8>> + 'static,
-) -> Option<Format> {
-    Some(Format {
-        content_type,
-        make: Box::new(make),
-    })
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Mp3 { .. } => "audio/mpeg",
+            Self::Pcm { .. } => "audio/pcm",
+            Self::Wav { .. } => "audio/wav",
+            Self::Telephony => "audio/basic",
+            Self::Opus => "audio/opus",
+        }
+    }
+
+    /// Speech for a text; `None` where the simulator has no recording in this format.
+    pub(crate) fn speak(self, text: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::Mp3 {
+                rate: 22_050,
+                kbits: 32,
+            } => Some(speech::mp3_22050_32(text)),
+            Self::Mp3 {
+                rate: 44_100,
+                kbits: 128,
+            } => Some(speech::mp3_44100_128(text)),
+            Self::Pcm { rate } => Some(speech::pcm(text, rate)),
+            Self::Wav { rate } => Some(wav(&speech::pcm(text, rate), rate)),
+            Self::Mp3 { .. } | Self::Telephony | Self::Opus => None,
+        }
+    }
 }
 
 fn wav(samples: &[u8], rate: u32) -> Vec<u8> {

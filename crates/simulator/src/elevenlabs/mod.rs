@@ -15,6 +15,7 @@ use serde_json::json;
 
 use self::errors::refuse;
 pub(crate) use self::errors::{Shape, for_status};
+use self::formats::Format;
 use self::schema::Speech;
 use crate::answer::{Answer, Request};
 use crate::operation::{Operation, Route};
@@ -79,16 +80,14 @@ impl Model {
         request: &Request,
         forced: Option<Answer>,
     ) -> Answer {
-        let answer = match route.operation {
-            Operation::TextToSpeech | Operation::TextToSpeechStream => {
-                self.speak(route, request, forced)
-            }
-            operation => self.authenticate(request).map(|()| {
-                forced.unwrap_or_else(|| match operation {
-                    Operation::ListModels => list_models(),
-                    _ => self.retrieve_voice(&route.id),
-                })
-            }),
+        let speech = matches!(
+            route.operation,
+            Operation::TextToSpeech | Operation::TextToSpeechStream
+        );
+        let answer = if speech {
+            self.speak(route, request, forced)
+        } else {
+            self.look_up(route, request, forced)
         };
         let id = self.ids.uuid().replace('-', "");
         match answer {
@@ -97,6 +96,20 @@ impl Model {
                 .with_header("x-trace-id", &id),
             Err(refusal) => refusal.with_header("x-trace-id", &id),
         }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "two calls come here")]
+    fn look_up(
+        &self,
+        route: &Route,
+        request: &Request,
+        forced: Option<Answer>,
+    ) -> Result<Answer, Answer> {
+        self.authenticate(request)?;
+        Ok(forced.unwrap_or_else(|| match route.operation {
+            Operation::ListModels => list_models(),
+            _ => self.retrieve_voice(&route.id),
+        }))
     }
 
     fn speak(
@@ -112,21 +125,19 @@ impl Model {
             return Ok(forced);
         }
         self.check(route, &speech, streamed)?;
-        let format =
-            formats::find(&speech.output_format).expect("the schema only lets known formats pass");
-        let Some(audio) = (format.make)(&speech.text) else {
-            let text = format!("the simulator has no sound for {}", speech.output_format);
+        let Some(audio) = speech.format.speak(&speech.text) else {
+            let text = "the simulator has no sound in this format";
             return Err(refuse(
                 501,
                 "not_implemented",
                 "not_implemented",
-                &text,
+                text,
                 self.shape(),
             ));
         };
         self.spoken.remember(sha256_hex(&audio), &speech.text);
         let concurrency = self.settings.concurrency.unwrap_or(DEFAULT_CONCURRENCY);
-        let answer = Answer::bytes(200, format.content_type, audio)
+        let answer = Answer::bytes(200, speech.format.content_type(), audio)
             .with_header("character-cost", &speech.cost().to_string())
             .with_header("current-concurrent-requests", &self.running.to_string())
             .with_header("maximum-concurrent-requests", &concurrency.to_string());
@@ -189,7 +200,7 @@ impl Model {
             );
             return Err(invalid("text_too_long", &text));
         }
-        if streamed && speech.output_format.starts_with("wav_") {
+        if streamed && matches!(speech.format, Format::Wav { .. }) {
             return Err(invalid(
                 "invalid_output_format",
                 "wav can only be had without streaming.",

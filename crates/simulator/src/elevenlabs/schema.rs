@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::errors::{schema_error, unprocessable};
-use super::formats;
+use super::formats::Format;
 use crate::answer::{Answer, Request};
 
 /// A model and what it takes.
@@ -75,7 +75,7 @@ pub(crate) fn model(id: &str) -> Option<&'static ModelInfo> {
 pub(crate) struct Speech {
     pub(crate) text: String,
     pub(crate) model_id: String,
-    pub(crate) output_format: String,
+    pub(crate) format: Format,
     body: Map<String, Value>,
     logging: bool,
 }
@@ -108,15 +108,18 @@ impl Speech {
 /// Checks a request against the schema; every problem is listed.
 pub(crate) fn read(request: &Request) -> Result<Speech, Answer> {
     let mut errors = Vec::new();
-    let mut output_format = "mp3_44100_128".to_owned();
+    let mut format = Some(Format::Mp3 {
+        rate: 44_100,
+        kbits: 128,
+    });
     let mut logging = true;
     for (name, value) in
         url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
     {
         let fine = match name.as_ref() {
             "output_format" => {
-                output_format = value.clone().into_owned();
-                formats::find(&value).is_some()
+                format = Format::parse(&value);
+                format.is_some()
             }
             "optimize_streaming_latency" => matches!(value.as_ref(), "0" | "1" | "2" | "3" | "4"),
             "enable_logging" => {
@@ -148,7 +151,7 @@ pub(crate) fn read(request: &Request) -> Result<Speech, Answer> {
     let is_json = content_type.is_some_and(|value| value.starts_with("application/json"));
     let Value::Object(body) = body else {
         errors.push(schema_error(&["body"], "JSON decode error", "json_invalid"));
-        return Err(unprocessable(errors));
+        return Err(unprocessable(&errors));
     };
     if !is_json {
         errors.push(schema_error(
@@ -158,9 +161,9 @@ pub(crate) fn read(request: &Request) -> Result<Speech, Answer> {
         ));
     }
     check_body(&body, &mut errors);
-    if !errors.is_empty() {
-        return Err(unprocessable(errors));
-    }
+    let Some(format) = format.filter(|_| errors.is_empty()) else {
+        return Err(unprocessable(&errors));
+    };
     let text_of = |name: &str| {
         body.get(name)
             .and_then(Value::as_str)
@@ -170,7 +173,7 @@ pub(crate) fn read(request: &Request) -> Result<Speech, Answer> {
     Ok(Speech {
         text: text_of("text"),
         model_id: text_of("model_id"),
-        output_format,
+        format,
         logging,
         body,
     })

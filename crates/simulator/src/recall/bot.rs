@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::create::BotRequest;
 use super::heard::Heard;
-use crate::script::{ArtifactKind, Event, MeetingScript, Step};
+use crate::script::{ArtifactKind, Code, Event, MeetingScript, Step};
 
 /// A bot asked for more than this ahead is scheduled; others come from the ad-hoc pool.
-pub(crate) const SCHEDULED_AHEAD: Duration = Duration::from_secs(600);
+pub(crate) const SCHEDULED_AHEAD: Duration = Duration::from_mins(10);
 
 #[derive(Debug)]
 pub(crate) struct Bot {
@@ -137,6 +137,16 @@ pub(crate) struct Status {
     pub(crate) at: Timestamp,
 }
 
+impl Status {
+    pub(crate) fn new(code: &Code, at: Timestamp) -> Self {
+        Self {
+            code: code.name(),
+            sub_code: code.sub_code().map(str::to_owned),
+            at,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     pub(crate) id: String,
@@ -145,6 +155,13 @@ pub(crate) struct Endpoint {
     pub(crate) events: Vec<String>,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) failed: bool,
+}
+
+impl Endpoint {
+    /// Sockets are another matter: only webhook endpoints get events from here.
+    pub(crate) fn wants(&self, event: &str) -> bool {
+        !self.failed && self.kind == "webhook" && self.events.iter().any(|name| name == event)
+    }
 }
 
 /// When the conditions began after which a bot leaves by itself.
@@ -161,6 +178,36 @@ pub(crate) struct Timers {
 }
 
 impl Bot {
+    /// A bot nothing has happened to yet.
+    pub(crate) fn new(
+        id: String,
+        request: BotRequest,
+        script: MeetingScript,
+        endpoints: Vec<Endpoint>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            created_at: now,
+            scheduled: false,
+            phase: Phase::Created,
+            output_media_on: request.output_media.is_some(),
+            request,
+            status_changes: Vec::new(),
+            script,
+            queue: VecDeque::new(),
+            last_step_at: now,
+            holding_until: None,
+            participants: Vec::new(),
+            recordings: Vec::new(),
+            endpoints,
+            heard: Vec::new(),
+            webhooks_sent: 0,
+            timers: Timers::default(),
+            media_deleted: false,
+        }
+    }
+
     /// Whether it is too late to change or delete it.
     pub(crate) fn dispatched(&self, now: Timestamp) -> bool {
         !self.scheduled

@@ -24,6 +24,7 @@ pub enum Heard {
 
 /// A clip that was played.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
 pub struct HeardAudio {
     /// How long it was heard; less than the clip is long if it was stopped.
     pub duration_ms: u64,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::answer::Answer;
 
 /// How long an answer is replayed; after that the same key does the work again.
-const REMEMBERED: Duration = Duration::from_secs(3600);
+const REMEMBERED: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Idempotency {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::operation::Operation;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct RateLimits {
@@ -30,6 +30,7 @@ impl RateLimits {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "one limit for most calls")]
 fn per_minute(operation: Operation) -> usize {
     match operation {
         Operation::CreateBot

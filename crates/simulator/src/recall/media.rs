@@ -4,16 +4,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::bot::{Artifact, Bot, Recording, Status};
-use super::downloads::{Unusable, bucket_error};
 use super::fields::{Fields, boolean, dictionary, metadata};
 use super::payloads::reference;
 use super::{Model, refusals, views};
-use crate::answer::{Answer, Request};
-use crate::audio::speech;
-use crate::operation::Route;
+use crate::answer::Answer;
 use crate::script::{ArtifactKind, Code};
 
-const RECORDING_MP4: &[u8] = include_bytes!("../../assets/recording.mp4");
 /// The vendor's limit of transcripts per recording.
 const MAX_TRANSCRIPTS: usize = 10;
 
@@ -62,7 +58,7 @@ impl Model {
         )
     }
 
-    pub(super) fn delete_recording(&mut self, id: &str, now: Timestamp) -> Answer {
+    pub(super) fn delete_recording(&mut self, id: &str) -> Answer {
         let bot = self
             .bots
             .values_mut()
@@ -70,7 +66,7 @@ impl Model {
         let Some(bot) = bot else {
             return refusals::not_found();
         };
-        bot.delete_media(now, &mut self.services);
+        bot.delete_media(&mut self.services);
         Answer::empty(204)
     }
 
@@ -125,7 +121,7 @@ impl Model {
         )
     }
 
-    fn find_artifact(&self, id: &str) -> Option<(u64, String, ArtifactKind, &Artifact)> {
+    pub(super) fn find_artifact(&self, id: &str) -> Option<(u64, String, ArtifactKind, &Artifact)> {
         self.bots.iter().find_map(|(number, bot)| {
             bot.recordings.iter().find_map(|recording| {
                 artifacts(recording)
@@ -184,11 +180,7 @@ impl Model {
         let artifact = Artifact {
             id: services.ids.uuid(),
             created_at: now,
-            status: Status {
-                code: "done",
-                sub_code: None,
-                at: now,
-            },
+            status: Status::new(&Code::Done, now),
             metadata: own,
             provider: Some(provider),
             diarization: Some(diarization),
@@ -214,8 +206,8 @@ impl Model {
             );
         }
         recording.extra_transcripts.push(artifact);
-        for code in ["processing", "done"] {
-            bot.artifact_event(ArtifactKind::Transcript, &shown, code, None, now, services);
+        for code in [Code::Processing, Code::Done] {
+            bot.artifact_event(ArtifactKind::Transcript, &shown, &code, services);
         }
         let recording = bot
             .recordings
@@ -258,105 +250,6 @@ impl Model {
             .collect();
         Answer::json(200, &json!(lines))
     }
-
-    /// Serves a pre-signed URL.
-    pub(super) fn download(&mut self, route: &Route, request: &Request, now: Timestamp) -> Answer {
-        let query = request.uri().query().unwrap_or_default();
-        let from_query = || {
-            url::form_urlencoded::parse(query.as_bytes())
-                .find(|(key, _)| key == "id")
-                .map(|(_, id)| id.into_owned())
-        };
-        let in_bucket = route.id != "participants";
-        let (kind, id) = match route.id.split_once('/') {
-            Some((kind, id)) => (kind.to_owned(), id.to_owned()),
-            None => ("participants".to_owned(), from_query().unwrap_or_default()),
-        };
-        if in_bucket && request.headers().contains_key("authorization") {
-            let text = "Only one auth mechanism allowed; only the signed query or the Authorization header may be used";
-            return bucket_error(400, "InvalidArgument", text);
-        }
-        match self.services.presigner.check(&kind, &id, query, now) {
-            Err(Unusable::Expired) => {
-                return bucket_error(403, "AccessDenied", "Request has expired");
-            }
-            Err(Unusable::BadSignature) => {
-                return bucket_error(
-                    403,
-                    "SignatureDoesNotMatch",
-                    "The request signature does not match.",
-                );
-            }
-            Ok(()) => {}
-        }
-        let found = self
-            .find_artifact(&id)
-            .filter(|(_, _, _, artifact)| has_media(artifact));
-        let Some((bot, recording, _, _)) = found else {
-            return bucket_error(404, "NoSuchKey", "The specified key does not exist.");
-        };
-        let bot = &self.bots[&bot];
-        let recording = bot
-            .recordings
-            .iter()
-            .find(|found| found.id == recording)
-            .expect("it was just found");
-        content(&kind, bot, recording, self.services.settings.time_scale)
-    }
-}
-
-fn content(kind: &str, bot: &Bot, recording: &Recording, scale: f64) -> Answer {
-    match kind {
-        "video_mixed" => Answer::bytes(200, "video/mp4", RECORDING_MP4),
-        "audio_mixed" => Answer::bytes(200, "audio/mpeg", speech::MP3_22050_32),
-        "transcript" => Answer::json(200, &transcript(bot, recording, scale)),
-        "participant_events" => Answer::json(200, &json!(recording.events)),
-        "speaker_timeline" => Answer::json(200, &timeline(bot, recording)),
-        "participants" => {
-            let people: Vec<Value> = bot
-                .participants
-                .iter()
-                .map(|person| bot.person(person))
-                .collect();
-            Answer::json(200, &json!(people))
-        }
-        _ => bucket_error(404, "NoSuchKey", "The specified key does not exist."),
-    }
-}
-
-fn transcript(bot: &Bot, recording: &Recording, scale: f64) -> Value {
-    let moment = |relative: f64| {
-        let real = std::time::Duration::from_secs_f64((relative / scale).max(0.0));
-        super::payloads::moment(relative, recording.started_at + real)
-    };
-    recording
-        .lines
-        .iter()
-        .filter_map(|(speaker, line)| {
-            let person = bot.participants.iter().find(|known| known.id == *speaker)?;
-            let words: Vec<Value> = line
-                .words
-                .iter()
-                .map(|word| {
-                    json!({ "text": word.text, "start_timestamp": moment(word.start), "end_timestamp": moment(word.end) })
-                })
-                .collect();
-            Some(json!({ "participant": bot.person(person), "language_code": "en", "words": words }))
-        })
-        .collect()
-}
-
-fn timeline(bot: &Bot, recording: &Recording) -> Value {
-    recording
-        .lines
-        .iter()
-        .filter_map(|(speaker, line)| {
-            let person = bot.participants.iter().find(|known| known.id == *speaker)?;
-            let (first, last) = (line.words.first()?, line.words.last()?);
-            Some(json!({ "participant": bot.person(person),
-                "start_timestamp": { "relative": first.start }, "end_timestamp": { "relative": last.end } }))
-        })
-        .collect()
 }
 
 type TranscriptRequest = (Value, Value, serde_json::Map<String, Value>);
@@ -411,21 +304,17 @@ fn artifacts(
         .map(|(kind, artifact)| (kind.name(), kind, artifact))
 }
 
-fn has_media(artifact: &Artifact) -> bool {
+pub(super) fn has_media(artifact: &Artifact) -> bool {
     artifact.status.code == "done"
 }
 
 impl Bot {
     /// Deletes everything that was recorded and tells of it.
-    pub(crate) fn delete_media(&mut self, at: Timestamp, services: &mut super::Services) {
+    pub(crate) fn delete_media(&mut self, services: &mut super::Services) {
         if std::mem::replace(&mut self.media_deleted, true) || self.recordings.is_empty() {
             return;
         }
-        let deleted = Status {
-            code: "deleted",
-            sub_code: None,
-            at,
-        };
+        let deleted = Status::new(&Code::Deleted, services.now);
         let mut kinds = Vec::new();
         for recording in &mut self.recordings {
             recording.status = deleted.clone();
@@ -435,8 +324,8 @@ impl Bot {
             kinds.extend(recording.artifacts.keys().copied());
         }
         for kind in kinds {
-            self.artifact_status(kind, &Code::Deleted, at, services);
+            self.artifact_status(kind, &Code::Deleted, services);
         }
-        self.recording_event("deleted", None, at, services);
+        self.recording_event("deleted", None, services);
     }
 }

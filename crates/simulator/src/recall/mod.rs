@@ -5,10 +5,13 @@
 //! the attempts it hands out, and tells it how each went.
 
 mod bot;
+mod bots;
 mod commands;
+mod contents;
 mod create;
 mod downloads;
 mod fields;
+mod gate;
 mod heard;
 mod idempotency;
 pub(crate) mod ids;
@@ -16,11 +19,16 @@ mod life;
 mod limits;
 mod media;
 mod meeting_url;
+mod news;
 mod outbox;
+mod output;
+mod patience;
 mod payloads;
 mod recording_config;
 mod refusals;
 mod sound;
+mod state;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -35,10 +43,11 @@ use serde_json::{Value, json};
 pub use self::heard::{Heard, HeardAudio};
 pub(crate) use self::outbox::{Attempt, Fate, Lane};
 pub(crate) use self::refusals::for_status;
+pub use self::state::BotState;
 
-use self::bot::{Bot, Phase};
+use self::bot::Bot;
 use self::downloads::Presigner;
-use self::idempotency::{Idempotency, Known};
+use self::idempotency::Idempotency;
 use self::ids::Ids;
 use self::limits::RateLimits;
 use self::outbox::{Message, Outbox};
@@ -71,12 +80,14 @@ pub(crate) struct Services {
     pub(crate) outbox: Outbox,
     pub(crate) presigner: Presigner,
     pub(crate) spoken: Arc<Spoken>,
+    /// The moment that is being lived through.
+    pub(crate) now: Timestamp,
     notes: Vec<(Timestamp, What)>,
 }
 
 impl Services {
-    pub(crate) fn note(&mut self, at: Timestamp, what: What) {
-        self.notes.push((at, what));
+    pub(crate) fn note(&mut self, what: What) {
+        self.notes.push((self.now, what));
     }
 
     pub(crate) fn send(&mut self, message: Message, duplicate: bool, due: Timestamp) {
@@ -101,42 +112,6 @@ pub(crate) struct Model {
     limits: RateLimits,
 }
 
-/// What a test sees of a bot.
-#[derive(Clone, Debug)]
-pub struct BotState {
-    /// Its id.
-    pub id: String,
-    /// The link it was sent to.
-    pub meeting_url: String,
-    /// The body of the create call, without media, updates merged in.
-    pub config: Value,
-    /// The metadata it was created with.
-    pub metadata: serde_json::Map<String, Value>,
-    /// Booked ahead rather than taken from the ad-hoc pool.
-    pub scheduled: bool,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// When it joins, if that was said.
-    pub join_at: Option<Timestamp>,
-    /// Each status it had, with its sub-code, in order.
-    pub status_changes: Vec<(String, Option<String>)>,
-    /// Whether it is in the call right now.
-    pub in_call: bool,
-    /// Whether its life is over: call ended, done or fatal.
-    pub over: bool,
-    /// What the room heard from it.
-    pub heard: Vec<Heard>,
-    /// The ids of its real-time endpoints that were given up.
-    pub failed_endpoints: Vec<String>,
-}
-
-impl BotState {
-    /// The newest status.
-    pub fn status(&self) -> Option<&str> {
-        self.status_changes.last().map(|(code, _)| code.as_str())
-    }
-}
-
 impl Model {
     pub(crate) fn new(
         settings: Settings,
@@ -157,6 +132,7 @@ impl Model {
                 ),
                 presigner,
                 spoken,
+                now: Timestamp::UNIX_EPOCH,
                 notes: Vec::new(),
                 settings,
             },
@@ -190,82 +166,9 @@ impl Model {
             .before_create_response
     }
 
-    /// Answers a request. `forced` replaces the call's own work and its answer.
-    pub(crate) fn handle(
-        &mut self,
-        route: &Route,
-        request: &Request,
-        forced: Option<Answer>,
-        now: Timestamp,
-    ) -> Answer {
-        if route.operation == Operation::Download {
-            return forced.unwrap_or_else(|| self.download(route, request, now));
-        }
-        if blocked_by_firewall(request) {
-            return refusals::firewall();
-        }
-        if let Err(refusal) = self.authenticate(request) {
-            return refusal;
-        }
-        if self.services.settings.rate_limits
-            && let Err(seconds) = self.limits.count(route.operation, now)
-        {
-            return refusals::for_status(429).with_header("retry-after", &seconds.to_string());
-        }
-        let path = request.uri().path();
-        let Some(key) = idempotency_key(request) else {
-            return forced.unwrap_or_else(|| self.perform(route, request, now));
-        };
-        match self.idempotency.look_up(key, path, now) {
-            Known::InFlight => refusals::for_status(409),
-            Known::Answered(answer) => answer,
-            Known::Nothing => {
-                let answer = forced.unwrap_or_else(|| self.perform(route, request, now));
-                self.idempotency.store(key, path, &answer, now);
-                answer
-            }
-        }
-    }
-
-    /// Marks a request's key as in flight while the request waits to be handled. `Err` is the answer
-    /// the request gets at once, because its key is known already.
-    pub(crate) fn begin(&mut self, request: &Request, now: Timestamp) -> Result<(), Answer> {
-        let Some(key) = idempotency_key(request) else {
-            return Ok(());
-        };
-        match self.idempotency.look_up(key, request.uri().path(), now) {
-            Known::InFlight => Err(refusals::for_status(409)),
-            Known::Answered(answer) => Err(answer),
-            Known::Nothing => {
-                self.idempotency.begin(key, request.uri().path());
-                Ok(())
-            }
-        }
-    }
-
-    /// The waiting of [`Self::begin`] is over, whether or not the request is handled now.
-    pub(crate) fn release(&mut self, request: &Request) {
-        if let Some(key) = idempotency_key(request) {
-            self.idempotency.release(key, request.uri().path());
-        }
-    }
-
-    fn authenticate(&self, request: &Request) -> Result<(), Answer> {
-        let given = request
-            .headers()
-            .get("authorization")
-            .ok_or_else(refusals::not_authenticated)?;
-        let given = given.to_str().unwrap_or_default();
-        let key = given.strip_prefix("Token ").unwrap_or(given);
-        if key == self.services.settings.api_key {
-            Ok(())
-        } else {
-            Err(refusals::authentication_failed())
-        }
-    }
-
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other calls name a bot")]
     fn perform(&mut self, route: &Route, request: &Request, now: Timestamp) -> Answer {
-        let body = match json_body(request) {
+        let body = match gate::json_body(request) {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };
@@ -278,7 +181,7 @@ impl Model {
             Operation::ListBots => self.list_bots(&query, now),
             Operation::ListRecordings => self.list_recordings(&query, now),
             Operation::RetrieveRecording => self.retrieve_recording(&route.id, now),
-            Operation::DeleteRecording => self.delete_recording(&route.id, now),
+            Operation::DeleteRecording => self.delete_recording(&route.id),
             Operation::CreateTranscript => self.create_transcript(&route.id, &body, now),
             Operation::ListTranscripts => self.list_artifacts("transcript", &query, now),
             Operation::RetrieveTranscript => self.retrieve_artifact("transcript", &route.id, now),
@@ -289,7 +192,7 @@ impl Model {
             Operation::BillingUsage => {
                 Answer::json(200, &json!({ "bot_total": self.bot_seconds(now) }))
             }
-            _ => self.on_bot(route.operation, &route.id, &body, now),
+            operation => self.on_bot(operation, &route.id, &body),
         }
     }
 
@@ -311,7 +214,8 @@ impl Model {
         let scale = self.services.settings.time_scale;
         for bot in self.bots.values_mut() {
             while let Some(due) = bot.next_due(scale).filter(|due| *due <= now) {
-                bot.step(due, &mut self.services);
+                self.services.now = due;
+                bot.step(&mut self.services);
             }
         }
     }
@@ -345,7 +249,8 @@ impl Model {
             }
         }
         let note = format!("webhook {} {} is given up", message.event, message.id);
-        self.services.note(now, What::Note(note));
+        self.services.now = now;
+        self.services.note(What::Note(note));
     }
 
     /// Takes what the journal should know.
@@ -362,16 +267,17 @@ impl Model {
     ) -> Result<(), UnknownBot> {
         let number = self.numbers.get(bot_id).ok_or(UnknownBot)?;
         let bot = self.bots.get_mut(number).ok_or(UnknownBot)?;
-        bot.perform_event(event, now, &mut self.services);
+        self.services.now = now;
+        bot.happen(event, &mut self.services);
         Ok(())
     }
 
     pub(crate) fn bots(&self) -> Vec<BotState> {
-        self.bots.values().map(state).collect()
+        self.bots.values().map(BotState::of).collect()
     }
 
     pub(crate) fn bot(&self, id: &str) -> Option<BotState> {
-        self.bots.get(self.numbers.get(id)?).map(state)
+        self.bots.get(self.numbers.get(id)?).map(BotState::of)
     }
 
     pub(crate) fn all_delivered(&self) -> bool {
@@ -391,68 +297,3 @@ impl Model {
 /// There is no bot with that id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownBot;
-
-fn state(bot: &Bot) -> BotState {
-    BotState {
-        id: bot.id.clone(),
-        meeting_url: bot.request.meeting_url.raw.clone(),
-        config: create::without_media(&Value::Object(bot.request.raw.clone())),
-        metadata: bot.request.metadata.clone(),
-        scheduled: bot.scheduled,
-        created_at: bot.created_at,
-        join_at: bot.request.join_at,
-        status_changes: bot
-            .status_changes
-            .iter()
-            .map(|c| (c.code.clone(), c.sub_code.clone()))
-            .collect(),
-        in_call: bot.in_call(),
-        over: bot.phase == Phase::Over,
-        heard: bot.heard.clone(),
-        failed_endpoints: bot
-            .endpoints
-            .iter()
-            .filter(|e| e.failed)
-            .map(|e| e.id.clone())
-            .collect(),
-    }
-}
-
-/// The firewall's rules: no body on a GET, not even `null`, and no mention of `localhost`.
-fn blocked_by_firewall(request: &Request) -> bool {
-    let body = request.body();
-    let body_on_get = request.method() == axum::http::Method::GET && !body.is_empty();
-    let names_localhost = body
-        .windows(b"//localhost".len())
-        .any(|part| part == b"//localhost");
-    body_on_get || names_localhost
-}
-
-fn idempotency_key(request: &Request) -> Option<&str> {
-    let honoured = matches!(request.method().as_str(), "POST" | "PUT" | "PATCH");
-    request
-        .headers()
-        .get("idempotency-key")
-        .filter(|_| honoured)?
-        .to_str()
-        .ok()
-}
-
-/// An absent body reads as an empty object.
-fn json_body(request: &Request) -> Result<Value, Answer> {
-    if request.body().is_empty() {
-        return Ok(json!({}));
-    }
-    let content_type = request
-        .headers()
-        .get("content-type")
-        .and_then(|value| value.to_str().ok());
-    if !content_type.is_some_and(|value| value.starts_with("application/json")) {
-        let shown = content_type.unwrap_or_default();
-        let detail = format!("Unsupported media type \"{shown}\" in request.");
-        return Err(refusals::coded(415, "unsupported_media_type", &detail));
-    }
-    serde_json::from_slice(request.body()).map_err(|error| {
-        refusals::coded(400, "parse_error", &format!("JSON parse error - {error}"))
-    })
-}

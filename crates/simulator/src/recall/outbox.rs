@@ -15,12 +15,12 @@ use crate::signing::HeaderFamily;
 /// How long a workspace webhook waits after each failed attempt.
 const WORKSPACE_RETRIES: [Duration; 7] = [
     Duration::from_secs(5),
-    Duration::from_secs(5 * 60),
-    Duration::from_secs(30 * 60),
-    Duration::from_secs(2 * 3600),
-    Duration::from_secs(5 * 3600),
-    Duration::from_secs(10 * 3600),
-    Duration::from_secs(10 * 3600),
+    Duration::from_mins(5),
+    Duration::from_mins(30),
+    Duration::from_hours(2),
+    Duration::from_hours(5),
+    Duration::from_hours(10),
+    Duration::from_hours(10),
 ];
 /// After this many attempts a real-time endpoint is dead.
 const REALTIME_ATTEMPTS: u32 = 60;
@@ -149,42 +149,41 @@ impl Outbox {
     /// Tells how an attempt went.
     pub(crate) fn finish(&mut self, attempt: &Attempt, delivered: bool, now: Timestamp) -> Fate {
         match &attempt.message.lane {
-            Lane::Workspace => {
-                let pause = usize::try_from(attempt.number - 1)
-                    .ok()
-                    .and_then(|index| WORKSPACE_RETRIES.get(index))
-                    .map(|pause| pause.mul_f64(self.workspace_scale));
-                match (delivered, pause, self.workspace.get_mut(&attempt.ticket)) {
-                    (false, Some(pause), Some(pending)) => pending.retry(now + pause),
-                    _ => {
-                        self.workspace.remove(&attempt.ticket);
-                        if delivered {
-                            Fate::Delivered
-                        } else {
-                            Fate::GivenUp
-                        }
-                    }
-                }
-            }
-            Lane::Realtime { endpoint_id, .. } => {
-                let Some(queue) = self.realtime.get_mut(endpoint_id) else {
-                    return Fate::GivenUp;
-                };
-                if delivered {
-                    queue.pop_front();
-                    return Fate::Delivered;
-                }
-                match queue.front_mut() {
-                    Some((_, pending)) if pending.attempts < REALTIME_ATTEMPTS => {
-                        pending.retry(now + REALTIME_PAUSE.mul_f64(self.realtime_scale))
-                    }
-                    _ => {
-                        self.realtime.remove(endpoint_id);
-                        Fate::GivenUp
-                    }
-                }
-            }
+            Lane::Workspace => self.finish_workspace(attempt, delivered, now),
+            Lane::Realtime { endpoint_id, .. } => self.finish_realtime(endpoint_id, delivered, now),
         }
+    }
+
+    fn finish_workspace(&mut self, attempt: &Attempt, delivered: bool, now: Timestamp) -> Fate {
+        let tried = usize::try_from(attempt.number).unwrap_or(usize::MAX);
+        let pause = WORKSPACE_RETRIES.get(tried - 1).filter(|_| !delivered);
+        if let (Some(pause), Some(pending)) = (pause, self.workspace.get_mut(&attempt.ticket)) {
+            return pending.retry(now + pause.mul_f64(self.workspace_scale));
+        }
+        self.workspace.remove(&attempt.ticket);
+        if delivered {
+            Fate::Delivered
+        } else {
+            Fate::GivenUp
+        }
+    }
+
+    fn finish_realtime(&mut self, endpoint_id: &str, delivered: bool, now: Timestamp) -> Fate {
+        let Some(queue) = self.realtime.get_mut(endpoint_id) else {
+            return Fate::GivenUp;
+        };
+        if delivered {
+            queue.pop_front();
+            return Fate::Delivered;
+        }
+        let head = queue
+            .front_mut()
+            .filter(|(_, head)| head.attempts < REALTIME_ATTEMPTS);
+        if let Some((_, pending)) = head {
+            return pending.retry(now + REALTIME_PAUSE.mul_f64(self.realtime_scale));
+        }
+        self.realtime.remove(endpoint_id);
+        Fate::GivenUp
     }
 
     /// When the next attempt is due.

@@ -23,9 +23,8 @@ pub(crate) fn status(code: &str, sub_code: Option<&str>, at: Timestamp) -> Value
     json!({ "code": code, "sub_code": sub_code, "updated_at": webhook_time(at) })
 }
 
-/// `bot.status_change`, which workspaces on API version 1.10 get instead.
+/// The status in `bot.status_change`, which workspaces on API version 1.10 get instead.
 pub(crate) fn legacy_status(
-    bot_id: &str,
     code: &str,
     sub_code: Option<&str>,
     recording_id: Option<&str>,
@@ -37,7 +36,7 @@ pub(crate) fn legacy_status(
     if let Some(recording_id) = recording_id {
         status["recording_id"] = json!(recording_id);
     }
-    json!({ "bot_id": bot_id, "status": status })
+    status
 }
 
 /// Seconds since the recording began, and the time of day.

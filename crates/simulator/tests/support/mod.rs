@@ -1,5 +1,9 @@
 //! A webhook receiver, an API client and a simulator wired together.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a broken bench fails the test that uses it"
+)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,27 +17,27 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-pub const MEET: &str = "https://meet.google.com/abc-defg-hij";
-pub const SOON: Duration = Duration::from_secs(10);
+pub(crate) const MEET: &str = "https://meet.google.com/abc-defg-hij";
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// A webhook as it arrived.
 #[derive(Clone, Debug)]
-pub struct Arrived {
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Arrived {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Arrived {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub fn event(&self) -> String {
+    pub(crate) fn event(&self) -> String {
         self.json()["event"].as_str().unwrap().to_owned()
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .unwrap_or_else(|| panic!("no header {name}"))
@@ -43,18 +47,18 @@ impl Arrived {
 }
 
 #[derive(Clone, Default)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     arrived: Arc<Mutex<Vec<Arrived>>>,
     /// Answers for the next webhooks; 200 when it is empty.
-    pub answers: Arc<Mutex<Vec<u16>>>,
+    pub(crate) answers: Arc<Mutex<Vec<u16>>>,
 }
 
 impl Inbox {
-    pub fn all(&self) -> Vec<Arrived> {
+    pub(crate) fn all(&self) -> Vec<Arrived> {
         self.arrived.lock().unwrap().clone()
     }
 
-    pub fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         self.all().iter().map(Arrived::event).collect()
     }
 }
@@ -75,15 +79,15 @@ async fn receive(
 }
 
 /// A simulator whose webhooks arrive in an inbox, and a client with its key.
-pub struct Bench {
-    pub sim: Simulator,
-    pub inbox: Inbox,
-    pub inbox_url: String,
-    pub http: reqwest::Client,
+pub(crate) struct Bench {
+    pub(crate) sim: Simulator,
+    pub(crate) inbox: Inbox,
+    pub(crate) inbox_url: String,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Bench {
-    pub async fn start(config: SimulatorConfig) -> Self {
+    pub(crate) async fn start(config: SimulatorConfig) -> Self {
         let inbox = Inbox::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let inbox_url = format!("http://{}", listener.local_addr().unwrap());
@@ -109,7 +113,7 @@ impl Bench {
     }
 
     /// Meetings in which everything happens at once.
-    pub async fn instant() -> Self {
+    pub(crate) async fn instant() -> Self {
         Self::start(SimulatorConfig {
             default_script: MeetingScript::instant(),
             ..SimulatorConfig::default()
@@ -118,7 +122,7 @@ impl Bench {
     }
 
     /// Meetings in which nothing happens by itself.
-    pub async fn manual() -> Self {
+    pub(crate) async fn manual() -> Self {
         Self::start(SimulatorConfig {
             default_script: MeetingScript::manual(),
             ..SimulatorConfig::default()
@@ -126,32 +130,32 @@ impl Bench {
         .await
     }
 
-    pub fn recall(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn recall(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", self.sim.recall_base_url());
         self.http
             .request(method, url)
             .header("authorization", "Token fake-recall-key")
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         answer(self.recall(reqwest::Method::POST, path).json(body)).await
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         answer(self.recall(reqwest::Method::GET, path)).await
     }
 
-    pub async fn delete(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
         answer(self.recall(reqwest::Method::DELETE, path)).await
     }
 
-    pub async fn create(&self, body: &Value) -> String {
+    pub(crate) async fn create(&self, body: &Value) -> String {
         let (status, bot) = self.post("/bot/", body).await;
         assert_eq!(status, 201, "{bot}");
         bot["id"].as_str().unwrap().to_owned()
     }
 
-    pub async fn speak(&self, path: &str, body: &Value) -> reqwest::Response {
+    pub(crate) async fn speak(&self, path: &str, body: &Value) -> reqwest::Response {
         let url = format!("{}{path}", self.sim.elevenlabs_base_url());
         self.http
             .post(url)
@@ -163,7 +167,7 @@ impl Bench {
     }
 
     /// A clip of real speech, and its base64.
-    pub async fn clip(&self, text: &str) -> String {
+    pub(crate) async fn clip(&self, text: &str) -> String {
         let body = json!({ "text": text, "model_id": "eleven_flash_v2_5" });
         let answer = self
             .speak(
@@ -175,7 +179,7 @@ impl Bench {
         STANDARD.encode(answer.bytes().await.unwrap())
     }
 
-    pub async fn wait_for_event(&self, event: &str) {
+    pub(crate) async fn wait_for_event(&self, event: &str) {
         let wanted = |entry: &attache_simulator::Entry| {
             entry
                 .what
@@ -186,7 +190,7 @@ impl Bench {
     }
 }
 
-pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
@@ -197,7 +201,7 @@ pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
 }
 
 /// A bot that may speak, with its real-time events going to `inbox_url`.
-pub fn speaking_bot(inbox_url: &str) -> Value {
+pub(crate) fn speaking_bot(inbox_url: &str) -> Value {
     let silence = STANDARD.encode(&include_bytes!("../../assets/speech_22050_32.mp3")[..313]);
     json!({
         "meeting_url": MEET,

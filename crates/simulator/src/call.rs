@@ -1,0 +1,250 @@
+//! One request on its way to an answer: the fault meant for it, the work, the journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use futures_util::stream;
+use serde_json::Value;
+
+use crate::answer::{Answer, Request};
+use crate::faults::{Fault, FaultBody, NEVER_ANSWERED};
+use crate::journal::{Entry, RequestSeen, What};
+use crate::operation::{Operation, Route};
+use crate::server::{Aborted, aborted, send};
+use crate::world::World;
+use crate::{elevenlabs, recall};
+
+/// How long the answer to Create Bot waits for a webhook that is to come first.
+const WEBHOOK_FIRST: Duration = Duration::from_secs(5);
+/// How long the first half of a broken answer has to leave before the connection closes.
+const HALF_SENT: Duration = Duration::from_millis(50);
+
+/// One routed request on its way to an answer.
+pub(crate) struct Call {
+    pub(crate) world: Arc<World>,
+    pub(crate) route: Route,
+    pub(crate) request: Request,
+    pub(crate) entry: RequestSeen,
+}
+
+impl Call {
+    /// Answers, with a fault if one is meant for this self.
+    pub(crate) async fn answer(self, fault: Option<Fault>) -> Response<Body> {
+        let slot = self
+            .route
+            .operation
+            .is_speech()
+            .then(|| SpeechSlot::take(&self.world));
+        match fault {
+            None => {}
+            Some(Fault::Status {
+                code,
+                body,
+                retry_after,
+            }) => {
+                let mut answer = forced(&self.route, code, body);
+                if let Some(retry_after) = &retry_after {
+                    answer = answer.with_header("retry-after", retry_after);
+                }
+                let answer = self.work(Some(answer)).await;
+                return self.finish(answer, slot);
+            }
+            Some(Fault::Latency(latency)) => {
+                if let Some(answer) = self.wait_in_flight(latency).await {
+                    return self.finish(answer, slot);
+                }
+            }
+            Some(Fault::TimeoutAfterAccept) => {
+                self.work(None).await;
+                self.write_unanswered();
+                tokio::time::sleep(NEVER_ANSWERED).await;
+                return aborted();
+            }
+            Some(Fault::CloseWithoutAnswer) => {
+                self.write_unanswered();
+                return aborted();
+            }
+            Some(Fault::CloseAfterAccept) => {
+                self.work(None).await;
+                self.write_unanswered();
+                return aborted();
+            }
+            Some(Fault::CloseMidBody) => {
+                let answer = self.work(None).await;
+                return self.finish_broken(&answer);
+            }
+            Some(Fault::Garbage) => {
+                self.work(None).await;
+                return self.finish(
+                    Answer::bytes(200, "application/json", "this is not {json"),
+                    slot,
+                );
+            }
+            Some(Fault::HtmlError) => {
+                let page = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
+                return self.finish(Answer::html(502, page), slot);
+            }
+            Some(Fault::HugeBody(bytes)) => {
+                let body = [b"[\"".as_slice(), &vec![b'x'; bytes], b"\"]"].concat();
+                return self.finish(Answer::bytes(200, "application/json", body), slot);
+            }
+            Some(Fault::Redirect) => {
+                let target = format!("{}{}", self.world.elsewhere, self.request.uri().path());
+                return self.finish(Answer::empty(307).with_header("location", &target), slot);
+            }
+        }
+        let answer = self.work(None).await;
+        self.wait_for_first_webhook(&answer).await;
+        self.finish(answer, slot)
+    }
+
+    /// Lets the vendor do its work.
+    async fn work(&self, forced: Option<Answer>) -> Answer {
+        let speech = matches!(
+            self.route.operation,
+            Operation::TextToSpeech | Operation::TextToSpeechStream
+        );
+        if speech && !self.world.speech_latency.is_zero() {
+            tokio::time::sleep(self.world.speech_latency).await;
+        }
+        self.world.with(|models, now| {
+            if self.route.operation.is_speech() {
+                models.elevenlabs.handle(&self.route, &self.request, forced)
+            } else {
+                models
+                    .recall
+                    .handle(&self.route, &self.request, forced, now)
+            }
+        })
+    }
+
+    /// Waits with the idempotency key in flight. An answer means the wait was not even begun.
+    async fn wait_in_flight(&self, latency: Duration) -> Option<Answer> {
+        if let Err(answer) = self
+            .world
+            .with(|models, now| models.recall.begin(&self.request, now))
+        {
+            return Some(answer);
+        }
+        let _in_flight = InFlight { call: self };
+        tokio::time::sleep(latency).await;
+        None
+    }
+
+    async fn wait_for_first_webhook(&self, answer: &Answer) {
+        let created =
+            self.route.operation == Operation::CreateBot && answer.status == StatusCode::CREATED;
+        let meeting_url = self.entry.meeting_url.clone().unwrap_or_default();
+        if !created
+            || !self
+                .world
+                .with(|models, _| models.recall.webhook_before_response(&meeting_url))
+        {
+            return;
+        }
+        let bot: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let about_this_bot = |entry: &Entry| {
+            entry.what.webhook().is_some_and(|sent| {
+                sent.status.is_some() && sent.bot_id.as_deref() == bot["id"].as_str()
+            })
+        };
+        // When nothing comes the answer goes out all the same: the script may hold no webhook at all.
+        let _ = self
+            .world
+            .journal
+            .wait_for(about_this_bot, WEBHOOK_FIRST)
+            .await;
+    }
+
+    fn finish(mut self, answer: Answer, slot: Option<SpeechSlot>) -> Response<Body> {
+        self.entry.refused(&answer);
+        self.note_new_bot(&answer);
+        self.world.write(What::Request(self.entry));
+        send(answer, &self.world, slot)
+    }
+
+    /// The first half of the answer, then nothing.
+    fn finish_broken(mut self, answer: &Answer) -> Response<Body> {
+        self.entry.refused(answer);
+        self.note_new_bot(answer);
+        self.world.write(What::Request(self.entry));
+        let half = answer.body.slice(..answer.body.len() / 2);
+        let pieces = stream::unfold(Some(half), async |half| {
+            if let Some(half) = half {
+                return Some((Ok(half), None));
+            }
+            tokio::time::sleep(HALF_SENT).await;
+            Some((Err(Aborted), None))
+        });
+        let mut response = Response::new(Body::from_stream(pieces));
+        *response.status_mut() = answer.status;
+        response
+            .headers_mut()
+            .extend(answer.headers.iter().cloned());
+        response
+            .headers_mut()
+            .insert("content-length", answer.body.len().into());
+        response
+    }
+
+    fn write_unanswered(&self) {
+        self.world.write(What::Request(self.entry.clone()));
+    }
+
+    fn note_new_bot(&mut self, answer: &Answer) {
+        if self.route.operation == Operation::CreateBot {
+            let bot: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+            self.entry.bot_id = bot["id"].as_str().map(str::to_owned);
+        }
+    }
+}
+
+fn forced(route: &Route, code: u16, body: FaultBody) -> Answer {
+    let speech = route.operation.is_speech();
+    match body {
+        FaultBody::Json(body) => Answer::json(code, &body),
+        FaultBody::Empty => Answer::empty(code),
+        FaultBody::VendorLegacy if speech => {
+            elevenlabs::for_status(code, elevenlabs::Shape::Legacy)
+        }
+        FaultBody::VendorDefault if speech => {
+            elevenlabs::for_status(code, elevenlabs::Shape::Current)
+        }
+        FaultBody::VendorDefault | FaultBody::VendorLegacy => recall::for_status(code),
+    }
+}
+
+/// Frees the key whether the wait ends or the client goes away.
+struct InFlight<'a> {
+    call: &'a Call,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.call
+            .world
+            .with(|models, _| models.recall.release(&self.call.request));
+    }
+}
+
+/// A running request to `ElevenLabs`; it runs until its last byte is sent.
+pub(crate) struct SpeechSlot {
+    world: Arc<World>,
+}
+
+impl SpeechSlot {
+    fn take(world: &Arc<World>) -> Self {
+        world.with(|models, _| models.elevenlabs.started());
+        Self {
+            world: world.clone(),
+        }
+    }
+}
+
+impl Drop for SpeechSlot {
+    fn drop(&mut self) {
+        self.world.with(|models, _| models.elevenlabs.done());
+    }
+}
