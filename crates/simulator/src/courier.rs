@@ -105,17 +105,18 @@ async fn deliver(
     attempt: Attempt,
     workspace_url: Option<Url>,
 ) {
-    let url = match &attempt.message.lane {
+    let message = &attempt.message;
+    let url = match &message.lane {
         Lane::Realtime { url, .. } => Some(url.clone()),
         Lane::Workspace => workspace_url.map(String::from),
     };
     let Some(url) = url else {
         let note = format!(
             "webhook {} has nowhere to go: no webhook url",
-            attempt.message.event
+            message.event
         );
-        world.write(What::Note(note));
-        return world.with(|models, now| models.recall.finish(&attempt, true, now));
+        let news = What::Note(note);
+        return world.with(|models, now| models.recall.finish(&attempt, true, news, now));
     };
     let result = match signed(world, &attempt, &url) {
         Ok(parcel) => post(client, parcel).await,
@@ -124,8 +125,7 @@ async fn deliver(
     let delivered = result
         .as_ref()
         .is_ok_and(|status| (200..300).contains(status));
-    let message = &attempt.message;
-    world.write(What::Webhook(WebhookSent {
+    let news = What::Webhook(WebhookSent {
         id: message.id.clone(),
         event: message.event.clone(),
         bot_id: message.bot_id.clone(),
@@ -134,8 +134,8 @@ async fn deliver(
         status: result.as_ref().ok().copied(),
         error: result.err(),
         body: serde_json::from_slice(&message.body).unwrap_or(Value::Null),
-    }));
-    world.with(|models, now| models.recall.finish(&attempt, delivered, now));
+    });
+    world.with(|models, now| models.recall.finish(&attempt, delivered, news, now));
 }
 
 /// Each attempt is signed anew, with the time it is made at.
@@ -144,10 +144,8 @@ fn signed<'a>(world: &World, attempt: &'a Attempt, url: &'a str) -> anyhow::Resu
     let timestamp = real_now().as_second();
     let mut signature = sign(&world.webhook_secret, &message.id, timestamp, &message.body)?;
     if let Some(secret) = &message.rotated_secret {
-        signature = format!(
-            "{} {signature}",
-            sign(secret, &message.id, timestamp, &message.body)?
-        );
+        let rotated = sign(secret, &message.id, timestamp, &message.body)?;
+        signature = format!("{rotated} {signature}");
     }
     Ok(Parcel {
         url,

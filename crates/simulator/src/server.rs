@@ -108,8 +108,7 @@ async fn face(State(world): State<Arc<World>>, request: axum::extract::Request) 
         }
     };
     let fault = world.with(|models, _| {
-        let meeting_url = models.recall.meeting_url_of(&route, &json);
-        let bot_id = models.recall.bot(&route.id).map(|bot| bot.id);
+        let (bot_id, meeting_url) = models.recall.subject_of(&route, &json);
         let text = json["text"].as_str();
         let subject = Subject {
             meeting_url: meeting_url.as_deref(),

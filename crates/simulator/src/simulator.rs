@@ -253,9 +253,14 @@ impl Simulator {
         self.world.clock.now()
     }
 
-    /// Whether no webhook is waiting or under way.
-    pub fn all_delivered(&self) -> bool {
-        self.world.with(|models, _| models.recall.all_delivered())
+    /// Waits until no webhook is waiting or under way.
+    pub async fn settled(&self, timeout: Duration) -> Result<()> {
+        let settled = || self.world.look(|models, _| models.recall.all_delivered());
+        if settled() {
+            return Ok(());
+        }
+        // The last delivery is written down under the same lock that empties the outbox.
+        self.wait_for(|_| settled(), timeout).await.map(drop)
     }
 
     /// Sends a webhook of the test's own making and returns the statuses it was answered with.

@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_decoder_accepts_every_cut() {
-        for start in 0..40 {
+        for start in 0..10 {
             let text = format!("{GREETING} {start}");
             let bytes = mp3_22050_32(&text);
             let frames = mp3::inspect(&bytes).unwrap().frames.len();

@@ -248,6 +248,16 @@ impl Bot {
             .filter(|participant| participant.present)
     }
 
+    /// Whether a recording, an artifact or an endpoint with this id belongs to it.
+    pub(crate) fn owns(&self, id: &str) -> bool {
+        let recorded = self.recordings.iter().any(|recording| {
+            let extra = &recording.extra_transcripts;
+            let mut artifacts = recording.artifacts.values().chain(extra);
+            recording.id == id || artifacts.any(|artifact| artifact.id == id)
+        });
+        recorded || self.endpoints.iter().any(|endpoint| endpoint.id == id)
+    }
+
     pub(crate) fn status(&self) -> Option<&StatusChange> {
         self.status_changes.last()
     }

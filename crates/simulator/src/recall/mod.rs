@@ -235,8 +235,17 @@ impl Model {
         self.services.outbox.take_due(now)
     }
 
-    /// Tells how an attempt went. A real-time endpoint that is given up stays dead.
-    pub(crate) fn finish(&mut self, attempt: &Attempt, delivered: bool, now: Timestamp) {
+    /// Tells how an attempt went and what the journal should know of it. A real-time endpoint that is
+    /// given up stays dead.
+    pub(crate) fn finish(
+        &mut self,
+        attempt: &Attempt,
+        delivered: bool,
+        news: What,
+        now: Timestamp,
+    ) {
+        self.services.now = now;
+        self.services.note(news);
         let fate = self.services.outbox.finish(attempt, delivered, now);
         let message = &attempt.message;
         if fate != Fate::GivenUp {
@@ -249,7 +258,6 @@ impl Model {
             }
         }
         let note = format!("webhook {} {} is given up", message.event, message.id);
-        self.services.now = now;
         self.services.note(What::Note(note));
     }
 
@@ -284,13 +292,25 @@ impl Model {
         self.services.outbox.is_empty()
     }
 
-    /// The link a request is about: the one it names, or its bot's.
-    pub(crate) fn meeting_url_of(&self, route: &Route, body: &Value) -> Option<String> {
+    /// The bot and the link a request is about: what it names, or what the thing it names belongs to.
+    pub(crate) fn subject_of(
+        &self,
+        route: &Route,
+        body: &Value,
+    ) -> (Option<String>, Option<String>) {
         if route.operation == Operation::CreateBot {
-            return body["meeting_url"].as_str().map(str::to_owned);
+            return (None, body["meeting_url"].as_str().map(str::to_owned));
         }
-        let number = self.numbers.get(&route.id)?;
-        Some(self.bots.get(number)?.request.meeting_url.raw.clone())
+        let id = route.id.rsplit('/').next().unwrap_or_default();
+        let by_id = self
+            .numbers
+            .get(id)
+            .and_then(|number| self.bots.get(number));
+        let bot = by_id.or_else(|| self.bots.values().find(|bot| bot.owns(id)));
+        (
+            bot.map(|bot| bot.id.clone()),
+            bot.map(|bot| bot.request.meeting_url.raw.clone()),
+        )
     }
 }
 

@@ -138,7 +138,7 @@ fn a_key_in_flight_answers_409_until_it_is_released() {
 #[test]
 fn rate_limits_tell_when_to_come_back() {
     let mut desk = Desk::with(MeetingScript::manual(), |settings| {
-        settings.rate_limits = true
+        settings.rate_limits = true;
     });
     for _ in 0..60 {
         desk.create(&json!({ "meeting_url": MEET }));
@@ -161,7 +161,7 @@ fn rate_limits_tell_when_to_come_back() {
 #[test]
 fn too_many_ad_hoc_bots_at_once_are_refused_in_the_vendors_words() {
     let mut desk = Desk::with(MeetingScript::manual(), |settings| {
-        settings.adhoc_limit = Some(1)
+        settings.adhoc_limit = Some(1);
     });
     desk.create(&json!({ "meeting_url": MEET }));
     let (status, refusal) = desk.call("POST", "/bot/", &json!({ "meeting_url": MEET }));
