@@ -85,8 +85,18 @@ const SPEECH: RetryPolicy = RetryPolicy {
     ..DEFAULT
 };
 
+/// Something the people in the call wait for.
+const PROMPT: RetryPolicy = DEFAULT;
+
+/// A part of our own that is rarely down and must be told in the end: tried for about an hour.
+const OWN: RetryPolicy = RetryPolicy {
+    attempts: 60,
+    max: Duration::from_secs(60),
+    ..DEFAULT
+};
+
 /// Every operation and its policy.
-const TABLE: [(&str, RetryPolicy); 16] = [
+const TABLE: [(&str, RetryPolicy); 19] = [
     (
         "recall.create_bot",
         RetryPolicy {
@@ -96,11 +106,11 @@ const TABLE: [(&str, RetryPolicy); 16] = [
     ),
     ("recall.get_bot", READ),
     ("recall.find_bots", READ),
-    ("recall.send_audio", WRITE),
-    ("recall.stop_audio", WRITE),
+    ("recall.send_audio", PROMPT),
+    ("recall.stop_audio", PROMPT),
     ("recall.start_output_media", WRITE),
     ("recall.stop_output_media", WRITE),
-    ("recall.send_chat_message", WRITE),
+    ("recall.send_chat_message", PROMPT),
     ("recall.leave_call", WRITE),
     ("recall.delete_bot", WRITE),
     ("recall.delete_media", WRITE),
@@ -109,6 +119,9 @@ const TABLE: [(&str, RetryPolicy); 16] = [
     ("recall.get_legacy_transcript", DOWNLOAD),
     ("elevenlabs.synthesize_full", SPEECH),
     ("elevenlabs.synthesize_stream", SPEECH),
+    ("directory.record_bot", OWN),
+    ("tenant.update_index", OWN),
+    ("meeting.wipe", OWN),
 ];
 
 /// Gives the policy of an operation, as named in [`crate::http::Request::operation`].

@@ -24,14 +24,16 @@ impl BotManager<'_> {
         let Some(bot) = &self.meeting.bot else { return };
         if bot.recorded {
             self.expect_artifacts();
-        } else if bot.entered_at.is_none() {
-            return;
+        } else {
+            // Webhooks may have been lost, so Recall has the last word on whether there is a recording.
+            self.meeting.artifacts_unknown = true;
         }
         self.meeting.artifact_polls = 0;
         self.meeting.next_poll = self.next_artifact_poll();
     }
 
     fn expect_artifacts(&mut self) {
+        self.meeting.artifacts_unknown = false;
         for state in [&mut self.meeting.transcript, &mut self.meeting.recording] {
             if matches!(state, ArtifactState::None | ArtifactState::Live) {
                 *state = ArtifactState::Pending;
@@ -53,13 +55,14 @@ impl BotManager<'_> {
         None
     }
 
-    fn give_up_artifacts(&mut self) {
+    pub(super) fn give_up_artifacts(&mut self) {
+        self.meeting.artifacts_unknown = false;
         if self.meeting.transcript == ArtifactState::Pending {
-            self.artifact_missing("transcript", "it did not come in time");
+            self.artifact_missing("transcript", "it did not come");
             self.meeting.transcript = ArtifactState::Failed;
         }
         if self.meeting.recording == ArtifactState::Pending {
-            self.artifact_missing("recording", "it did not come in time");
+            self.artifact_missing("recording", "it did not come");
             self.meeting.recording = ArtifactState::Failed;
         }
     }
@@ -80,6 +83,9 @@ impl BotManager<'_> {
                 "sub_code": change.sub_code }),
         );
         if self.meeting.status.is_over() && self.meeting.bot.is_some() {
+            if change.code == ArtifactCode::Done {
+                self.expect_artifacts();
+            }
             self.artifact_is(&change.artifact, &change.code, change.sub_code.as_deref());
             self.stop_polling_when_complete();
         }
@@ -119,8 +125,15 @@ impl BotManager<'_> {
     }
 
     /// Takes in the recordings of a bot that was read.
-    pub(super) fn artifacts_read(&mut self, recordings: &[RecordingState]) {
-        if !self.meeting.status.is_over() || recordings.is_empty() {
+    pub(super) fn artifacts_read(&mut self, recordings: &[RecordingState], shut_down: bool) {
+        if !self.meeting.status.is_over() {
+            return;
+        }
+        if recordings.is_empty() {
+            if shut_down && self.meeting.artifacts_unknown {
+                self.meeting.artifacts_unknown = false;
+                self.stop_polling_when_complete();
+            }
             return;
         }
         self.expect_artifacts();
@@ -135,7 +148,6 @@ impl BotManager<'_> {
                 }
             }
         }
-        let shut_down = self.meeting.bot.as_ref().is_some_and(|bot| bot.shut_down);
         let no_transcript = recordings.iter().all(|r| r.transcript.is_none());
         if shut_down && no_transcript && self.meeting.transcript == ArtifactState::Pending {
             // Workspaces of the older API generation list no transcript; the fetch falls back to their endpoint.
@@ -168,7 +180,7 @@ impl BotManager<'_> {
 
     fn stop_polling_when_complete(&mut self) {
         let waiting = [self.meeting.transcript, self.meeting.recording];
-        if !waiting.contains(&ArtifactState::Pending) {
+        if !waiting.contains(&ArtifactState::Pending) && !self.meeting.artifacts_unknown {
             self.meeting.next_poll = None;
         }
     }

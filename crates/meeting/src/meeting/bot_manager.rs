@@ -119,7 +119,13 @@ impl<'m> BotManager<'m> {
         if in_call(&change.code) {
             bot.entered_at.get_or_insert(self.now);
             bot.recorded |= change.code == BotCode::InCallRecording;
+            if self.meeting.greeting.state == GreetingState::Skipped {
+                self.meeting.greeting.state = GreetingState::Failed;
+                self.meeting.greeting.reason =
+                    Some("we learned that the bot was in the call only after the end".to_owned());
+            }
         }
+        let Some(bot) = &self.meeting.bot else { return };
         if is_news(bot, &change) {
             self.apply(change);
         }
@@ -180,12 +186,7 @@ impl<'m> BotManager<'m> {
                 }
             }
             BotCode::CallEnded => self.call_ended(sub_code.as_deref(), "call_ended", at),
-            BotCode::Done => {
-                if let Some(bot) = &mut self.meeting.bot {
-                    bot.shut_down = true;
-                }
-                self.call_ended(sub_code.as_deref(), "done", at);
-            }
+            BotCode::Done => self.call_ended(sub_code.as_deref(), "done", at),
             BotCode::Fatal => {
                 let reason = sub_code.as_deref().unwrap_or("fatal");
                 self.end(Status::Failed, reason, ended_by_vendor_word(reason), at);
@@ -356,13 +357,19 @@ impl<'m> BotManager<'m> {
         for change in &bot.statuses {
             self.handle_bot_event(Some(bot.id.clone()), change.clone());
         }
-        self.artifacts_read(&bot.recordings);
+        let final_word =
+            |change: &BotStatusChange| matches!(change.code, BotCode::Done | BotCode::Fatal);
+        self.artifacts_read(&bot.recordings, bot.statuses.iter().any(final_word));
     }
 
-    /// The bot is not there any more although the meeting needs it.
+    /// Recall does not know the bot any more: nothing more is to be had from it.
     pub(super) fn bot_lost(&mut self) {
-        if self.meeting.removals.is_empty() {
+        let own = self.meeting.bot_id().cloned();
+        let sent_away = own.is_some_and(|id| self.meeting.removals.contains_key(&id));
+        if !sent_away || self.meeting.leaving {
             self.end(Status::Failed, "bot_not_found", EndedBy::Vendor, self.now);
+            self.give_up_artifacts();
+            self.meeting.next_poll = None;
         }
     }
 

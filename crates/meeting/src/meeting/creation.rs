@@ -49,12 +49,16 @@ impl BotManager<'_> {
             key_since: self.now,
             attempts: 0,
             answered: false,
+            doubt: false,
+            renew: false,
             retry_at: None,
         });
         self.send_create();
     }
 
     /// Sends the next create call when its time has come and no search for bots is under way.
+    ///
+    /// The key changes only once it is certain that no bot was made under the old one.
     pub(super) fn ask_again(&mut self) {
         if self
             .meeting
@@ -63,12 +67,19 @@ impl BotManager<'_> {
         {
             return;
         }
-        if let Creation::Asking(asking) = &self.meeting.creation
-            && between(asking.key_since, self.now) > limits::KEY_LIFETIME
-        {
+        let Creation::Asking(asking) = &mut self.meeting.creation else {
+            return;
+        };
+        let expired = between(asking.key_since, self.now) > limits::KEY_LIFETIME;
+        if !expired && !asking.renew {
+            self.send_create();
+        } else if asking.doubt {
+            asking.retry_at = Some(after(self.now, limits::CREATION_PAUSE));
+            self.order(Effect::FindBots);
+        } else {
             self.use_new_key();
+            self.send_create();
         }
-        self.send_create();
     }
 
     fn send_create(&mut self) {
@@ -90,6 +101,7 @@ impl BotManager<'_> {
             asking.key = self.meeting.keys_used;
             asking.key_since = self.now;
             asking.attempts = 0;
+            asking.renew = false;
         }
     }
 
@@ -130,7 +142,6 @@ impl BotManager<'_> {
             join_at,
             entered_at: None,
             recorded: false,
-            shut_down: false,
         });
         self.order(Effect::RecordBot { bot_id });
         if join_at.is_none() {
@@ -168,7 +179,8 @@ impl BotManager<'_> {
             }
             return;
         }
-        if error.advice == Advice::GiveUp && !error.maybe_done {
+        let in_doubt = error.maybe_done || self.meeting.creation.is_in_doubt();
+        if error.advice == Advice::GiveUp && !in_doubt {
             return self.create_refused(error);
         }
         self.warn(
@@ -176,21 +188,20 @@ impl BotManager<'_> {
             "making the bot took more than one attempt",
         );
         self.schedule_create(error);
-        if error.maybe_done && !self.meeting.status.is_over() {
+        if self.meeting.creation.is_in_doubt() {
             self.order(Effect::FindBots);
         }
     }
 
     /// Plans the next create call; fails the meeting if that would be too late for anybody.
     fn schedule_create(&mut self, error: &CallError) {
-        if matches!(error.advice, Advice::RetryWithNewKey { .. }) {
-            self.use_new_key();
-        }
         let join_at = self.meeting.join_at;
         let Creation::Asking(asking) = &mut self.meeting.creation else {
             return;
         };
         asking.answered = error.status.is_some();
+        asking.doubt |= error.maybe_done;
+        asking.renew |= matches!(error.advice, Advice::RetryWithNewKey { .. });
         let seed = u64::from(self.meeting.keys_used);
         let wait = retry::wait(error, asking.attempts.max(1), seed);
         let at = after(self.now, wait.unwrap_or(limits::CREATION_PAUSE));
@@ -237,12 +248,11 @@ impl BotManager<'_> {
                 self.handle_bot_event(Some(id), change);
             }
         }
-        if let Creation::Asking(asking) = &self.meeting.creation
+        if let Creation::Asking(asking) = &mut self.meeting.creation
             && none
-            && asking.answered
-            && asking.attempts >= limits::ATTEMPTS_PER_KEY
         {
-            self.use_new_key();
+            asking.doubt = false;
+            asking.renew |= asking.answered && asking.attempts >= limits::ATTEMPTS_PER_KEY;
         }
     }
 
@@ -288,6 +298,14 @@ impl Creation {
     pub(super) fn is_asking(&self) -> bool {
         match self {
             Self::Asking(_) => true,
+            Self::Planned { .. } | Self::Made | Self::Closed => false,
+        }
+    }
+
+    /// Tells whether a create call may have made a bot that no search has ruled out since.
+    fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Asking(asking) => asking.doubt,
             Self::Planned { .. } | Self::Made | Self::Closed => false,
         }
     }

@@ -34,6 +34,8 @@ mod removal;
 mod snapshot;
 mod speech;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -88,6 +90,7 @@ impl Meeting {
             effects: BTreeMap::new(),
             next_effect: 1,
             next_poll: None,
+            artifacts_unknown: false,
             artifact_polls: 0,
             sweep_at: None,
             sweeps_left: 0,

@@ -164,6 +164,10 @@ pub(crate) struct Asking {
     pub attempts: u32,
     /// Whether Recall answered the last attempt, however badly.
     pub answered: bool,
+    /// Whether an attempt may have made a bot that no search has ruled out since.
+    pub doubt: bool,
+    /// Whether the next attempt needs another key, as this one's stored answer is a refusal.
+    pub renew: bool,
     /// When to ask again, while no answer is awaited.
     pub retry_at: Option<Timestamp>,
 }
@@ -185,8 +189,6 @@ pub(crate) struct Bot {
     pub entered_at: Option<Timestamp>,
     /// Whether it ever recorded, so that artifacts are to be expected.
     pub recorded: bool,
-    /// Whether Recall has reported that the bot has shut down.
-    pub shut_down: bool,
 }
 
 /// What became of the greeting.
@@ -437,6 +439,8 @@ pub struct Meeting {
     pub(super) effects: BTreeMap<EffectId, Outstanding>,
     pub(super) next_effect: u64,
     pub(super) next_poll: Option<Timestamp>,
+    /// Whether it is not known yet what the bot has recorded.
+    pub(super) artifacts_unknown: bool,
     /// How often artifacts were looked for since the end.
     pub(super) artifact_polls: usize,
     /// When to look for bots that a create call in doubt may have left behind.

@@ -1,0 +1,6 @@
+//! Tests of the state machine: single paths by hand, whole lives at random.
+
+mod lives;
+mod paths;
+mod room;
+mod world;
