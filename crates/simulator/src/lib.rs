@@ -1,8 +1,12 @@
 //! Recall and `ElevenLabs` as strict, scriptable local servers.
 //!
 //! Written from the vendors' documentation, not from the Worker's types: mistakes must not cancel
-//! out. Each vendor is a model without IO ([`recall`] and [`elevenlabs`] inside) that refuses what
-//! the vendor would refuse; a thin HTTP face, a courier for webhooks and a journal make it usable.
+//! out. Each vendor is a model without IO (`recall` and `elevenlabs` inside) that refuses what the
+//! vendor would refuse; a thin HTTP face, a courier for webhooks and a journal make it usable.
+//!
+//! Stricter than the vendors on purpose: fields, filters and query parameters nobody knows are
+//! refused, and so is text to speech without a model. Real-time endpoints of type `websocket` are
+//! accepted and never dialled.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
