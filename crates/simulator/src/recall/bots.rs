@@ -31,6 +31,7 @@ impl Model {
         self.next_bot += 1;
         self.numbers.insert(bot.id.clone(), number);
         self.bots.insert(number, bot);
+        self.reschedule(number);
         Answer::json(201, &view)
     }
 

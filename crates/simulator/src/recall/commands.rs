@@ -17,9 +17,8 @@ impl Model {
         clippy::wildcard_enum_match_arm,
         reason = "the other calls name no bot"
     )]
-    pub(super) fn on_bot(&mut self, operation: Operation, id: &str, body: &Value) -> Answer {
-        let number = self.numbers.get(id).copied();
-        let Some((number, bot)) = number.and_then(|n| Some((n, self.bots.get_mut(&n)?))) else {
+    pub(super) fn on_bot(&mut self, operation: Operation, number: u64, body: &Value) -> Answer {
+        let Some(bot) = self.bots.get_mut(&number) else {
             return refusals::not_found();
         };
         let services = &mut self.services;
@@ -31,7 +30,7 @@ impl Model {
                 if bot.dispatched(now) || bot.launching(now) {
                     return refusals::method_not_allowed("DELETE");
                 }
-                self.numbers.remove(id);
+                self.numbers.remove(&bot.id);
                 self.bots.remove(&number);
                 return Answer::empty(204);
             }

@@ -4,6 +4,7 @@
 //! [`Model::tick`] at [`Model::deadline`] or later (earlier and repeated calls do nothing), makes
 //! the attempts it hands out, and tells it how each went.
 
+mod agenda;
 mod bot;
 mod bots;
 mod commands;
@@ -45,6 +46,7 @@ pub(crate) use self::outbox::{Attempt, Fate, Lane};
 pub(crate) use self::refusals::for_status;
 pub use self::state::BotState;
 
+use self::agenda::Agenda;
 use self::bot::Bot;
 use self::downloads::Presigner;
 use self::idempotency::Idempotency;
@@ -106,6 +108,7 @@ pub(crate) struct Model {
     bots: BTreeMap<u64, Bot>,
     numbers: HashMap<String, u64>,
     next_bot: u64,
+    agenda: Agenda,
     scripts: HashMap<String, MeetingScript>,
     default_script: MeetingScript,
     idempotency: Idempotency,
@@ -139,6 +142,7 @@ impl Model {
             bots: BTreeMap::new(),
             numbers: HashMap::new(),
             next_bot: 0,
+            agenda: Agenda::default(),
             scripts: HashMap::new(),
             default_script,
             idempotency: Idempotency::default(),
@@ -192,7 +196,14 @@ impl Model {
             Operation::BillingUsage => {
                 Answer::json(200, &json!({ "bot_total": self.bot_seconds(now) }))
             }
-            operation => self.on_bot(operation, &route.id, &body),
+            operation => {
+                let Some(number) = self.numbers.get(&route.id).copied() else {
+                    return refusals::not_found();
+                };
+                let answer = self.on_bot(operation, number, &body);
+                self.reschedule(number);
+                answer
+            }
         }
     }
 
@@ -209,23 +220,28 @@ impl Model {
             .sum()
     }
 
-    /// Lets everything happen that is due by `now`.
+    /// Lets everything happen that is due by `now`, in order of time.
     pub(crate) fn tick(&mut self, now: Timestamp) {
-        let scale = self.services.settings.time_scale;
-        for bot in self.bots.values_mut() {
-            while let Some(due) = bot.next_due(scale).filter(|due| *due <= now) {
+        while let Some((due, number)) = self.agenda.first().filter(|(due, _)| *due <= now) {
+            if let Some(bot) = self.bots.get_mut(&number) {
                 self.services.now = due;
                 bot.step(&mut self.services);
             }
+            self.reschedule(number);
         }
+    }
+
+    /// Brings the agenda up to date with a bot that something happened to.
+    fn reschedule(&mut self, number: u64) {
+        let scale = self.services.settings.time_scale;
+        let due = self.bots.get(&number).and_then(|bot| bot.next_due(scale));
+        self.agenda.set(number, due);
     }
 
     /// When [`Self::tick`] or [`Self::attempts`] next has something to do.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        let scale = self.services.settings.time_scale;
-        self.bots
-            .values()
-            .filter_map(|bot| bot.next_due(scale))
+        let step = self.agenda.first().map(|(due, _)| due);
+        step.into_iter()
             .chain(self.services.outbox.deadline())
             .min()
     }
@@ -273,10 +289,11 @@ impl Model {
         event: Event,
         now: Timestamp,
     ) -> Result<(), UnknownBot> {
-        let number = self.numbers.get(bot_id).ok_or(UnknownBot)?;
-        let bot = self.bots.get_mut(number).ok_or(UnknownBot)?;
+        let number = *self.numbers.get(bot_id).ok_or(UnknownBot)?;
+        let bot = self.bots.get_mut(&number).ok_or(UnknownBot)?;
         self.services.now = now;
         bot.happen(event, &mut self.services);
+        self.reschedule(number);
         Ok(())
     }
 
