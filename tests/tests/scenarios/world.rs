@@ -1,0 +1,367 @@
+//! What scenarios stand on: one Worker with its vendors for all of them, and a room of its own for each.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use attache_simulator::{
+    BotState, Entry, Event, Heard, HeardAudio, MeetingScript, Operation, RequestSeen,
+    SimulatorConfig,
+};
+use attache_tests::{Answer, Api, System};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+/// Nothing that happens by itself takes this long, even on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The shared Worker, started by the first scenario that needs it.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    system: OnceCell<System>,
+}
+
+impl World {
+    /// The Worker that scenarios share; those that kill it or change its settings start their own.
+    pub(crate) async fn system(&self) -> Result<&System> {
+        self.system
+            .get_or_try_init(|| System::start(vendors()))
+            .await
+    }
+
+    /// A room nobody else uses.
+    pub(crate) async fn room(&self) -> Result<Room<'_>> {
+        Ok(Room::new(self.system().await?))
+    }
+
+    /// Books a meeting that goes by this script, and joins it at once.
+    pub(crate) async fn meet(&self, script: MeetingScript) -> Result<Room<'_>> {
+        self.room().await?.meet(script).await
+    }
+
+    /// The same, once the delegate is in the call and has greeted.
+    pub(crate) async fn greeted(&self, script: MeetingScript) -> Result<Room<'_>> {
+        let room = self.meet(script).await?;
+        room.until(|meeting| meeting["greeting"]["state"] == "sent")
+            .await?;
+        Ok(room)
+    }
+}
+
+/// Vendors that retry within seconds what they would retry within minutes.
+pub(crate) fn vendors() -> SimulatorConfig {
+    SimulatorConfig {
+        webhook_retry_scale: 0.1,
+        default_script: MeetingScript::instant(),
+        ..SimulatorConfig::default()
+    }
+}
+
+/// One meeting of one scenario: the Worker's side by its id, the vendors' side by its link.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    pub(crate) system: &'a System,
+    /// The client it was booked with.
+    pub(crate) api: Api,
+    pub(crate) url: String,
+    /// The agent's name, used by no other room.
+    pub(crate) agent: String,
+    /// The meeting's id once it is booked.
+    pub(crate) id: String,
+}
+
+impl<'a> Room<'a> {
+    /// A room with a link and an agent of its own, not booked yet.
+    pub(crate) fn new(system: &'a System) -> Self {
+        static ROOMS: AtomicU32 = AtomicU32::new(0);
+        let number = ROOMS.fetch_add(1, Ordering::Relaxed);
+        Self {
+            system,
+            api: system.api.clone(),
+            url: google_meet(number),
+            agent: format!("Ada {number:04}"),
+            id: String::new(),
+        }
+    }
+
+    /// What books it, to join at once.
+    pub(crate) fn booking(&self) -> Value {
+        json!({ "meeting_url": self.url, "agent": { "name": self.agent } })
+    }
+
+    /// The same with other or more fields.
+    pub(crate) fn booking_with(&self, fields: Value) -> Value {
+        let mut booking = self.booking();
+        if let (Value::Object(booking), Value::Object(fields)) = (&mut booking, fields) {
+            booking.extend(fields);
+        }
+        booking
+    }
+
+    /// Books it and remembers the id.
+    pub(crate) async fn book(&mut self, booking: &Value) -> Result<Value> {
+        let booked = self.api.create_meeting(booking).await?.expect(201)?;
+        self.id = text(&booked["id"]);
+        Ok(booked)
+    }
+
+    /// Books it to go by this script, and joins at once.
+    pub(crate) async fn meet(mut self, script: MeetingScript) -> Result<Self> {
+        self.system.simulator.script_meeting(&self.url, script);
+        let booking = self.booking();
+        self.book(&booking).await?;
+        Ok(self)
+    }
+
+    /// The sentence with which the agent greets.
+    pub(crate) fn greeting(&self) -> String {
+        format!("Hi, this is {} joining from Acme.", self.agent)
+    }
+
+    /// The meeting as the API shows it now.
+    pub(crate) async fn meeting(&self) -> Result<Value> {
+        self.api.meeting(&self.id).await?.expect(200)
+    }
+
+    /// Waits until the meeting is as wanted.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.until_within(SOON, wanted).await
+    }
+
+    /// Waits longer than usual until the meeting is as wanted.
+    pub(crate) async fn until_within(
+        &self,
+        at_most: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        self.api
+            .wait_until(&self.id, wanted, at_most)
+            .await
+            .with_context(|| format!("meeting {} ({})\n{}", self.id, self.agent, self.story()))
+    }
+
+    /// Waits until the meeting has this status.
+    pub(crate) async fn until_status(&self, status: &str) -> Result<Value> {
+        self.until(|meeting| meeting["status"] == status).await
+    }
+
+    /// Waits until the meeting is over and nothing more is expected of it.
+    pub(crate) async fn until_settled(&self) -> Result<Value> {
+        self.until_settled_within(SOON).await
+    }
+
+    /// The same, with more patience.
+    pub(crate) async fn until_settled_within(&self, at_most: Duration) -> Result<Value> {
+        self.until_within(at_most, |meeting| {
+            let decided = |artifact: &str| {
+                meeting[artifact]["state"] == "ready" || meeting[artifact]["state"] == "failed"
+            };
+            meeting["status"] == "ended" && decided("transcript") && decided("recording")
+        })
+        .await
+    }
+
+    /// Waits for an entry of the vendors' journal about this room's meeting.
+    pub(crate) async fn seen(&self, matches: impl Fn(&RequestSeen) -> bool) -> Result<RequestSeen> {
+        let about = |entry: &Entry| {
+            let request = entry.what.request()?;
+            (self.is_about(request) && matches(request)).then(|| request.clone())
+        };
+        let entry = self
+            .system
+            .simulator
+            .wait_for(|entry| about(entry).is_some(), SOON)
+            .await
+            .with_context(|| format!("meeting {} ({})\n{}", self.id, self.agent, self.story()))?;
+        about(&entry).context("the entry that matched")
+    }
+
+    /// The requests of one kind about this meeting, in order.
+    pub(crate) fn requests(&self, operation: Operation) -> Vec<RequestSeen> {
+        self.system
+            .simulator
+            .journal()
+            .iter()
+            .filter_map(|entry| entry.what.request())
+            .filter(|request| request.operation == Some(operation) && self.is_about(request))
+            .cloned()
+            .collect()
+    }
+
+    fn is_about(&self, request: &RequestSeen) -> bool {
+        let speaks = || {
+            let body = request.body.as_ref();
+            body.is_some_and(|body| text(&body["text"]).contains(&self.agent))
+        };
+        let found = || !self.id.is_empty() && request.query.contains(&self.id);
+        request.meeting_url.as_deref() == Some(self.url.as_str()) || speaks() || found()
+    }
+
+    /// Every bot that was ever sent here.
+    pub(crate) fn bots(&self) -> Vec<BotState> {
+        self.system.simulator.bots_for(&self.url)
+    }
+
+    /// The one bot that was ever sent here.
+    pub(crate) fn bot(&self) -> Result<BotState> {
+        let mut bots = self.bots();
+        ensure!(
+            bots.len() == 1,
+            "{} bots were sent to {}\n{}",
+            bots.len(),
+            self.agent,
+            self.story()
+        );
+        bots.pop().context("there is one")
+    }
+
+    /// Makes something happen to the one bot.
+    pub(crate) fn happens(&self, event: Event) -> Result<()> {
+        self.system.simulator.advance(&self.bot()?.id, event)
+    }
+
+    /// The host ends the call, and everything that follows by itself follows.
+    pub(crate) fn host_ends(&self) -> Result<()> {
+        self.happens(Event::CallEnded("call_ended_by_host".to_owned()))
+    }
+
+    /// What the room heard and read, without what the bot's configuration plays.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        let mut heard = self.system.simulator.heard(&self.url);
+        heard.retain(|heard| !heard.automatic());
+        heard
+    }
+
+    /// The clips that the room heard.
+    pub(crate) fn clips(&self) -> Vec<HeardAudio> {
+        let heard = self.heard();
+        heard.iter().filter_map(Heard::audio).cloned().collect()
+    }
+
+    /// The chat messages that the room read.
+    pub(crate) fn chats(&self) -> Vec<String> {
+        let heard = self.heard();
+        let chats = heard.iter().filter(|heard| heard.audio().is_none());
+        chats.filter_map(Heard::text).map(str::to_owned).collect()
+    }
+
+    /// How often the room heard the greeting.
+    pub(crate) fn greetings_heard(&self) -> usize {
+        let greeting = self.greeting();
+        let clips = self.clips();
+        let greetings = clips
+            .iter()
+            .filter(|clip| clip.text.as_ref() == Some(&greeting));
+        greetings.count()
+    }
+
+    /// Holds that there was one bot, that it is gone, and that the room heard the whole greeting once.
+    pub(crate) fn one_bot_and_one_greeting(&self) -> Result<()> {
+        let bot = self.bot()?;
+        ensure!(bot.over, "the bot is still there\n{}", self.story());
+        let clips = self.clips();
+        let whole = clips.iter().all(|clip| !clip.stopped && !clip.truncated);
+        let greeted = self.greetings_heard();
+        ensure!(
+            greeted == 1 && whole,
+            "the greeting was heard {greeted} times: {clips:?}\n{}",
+            self.story()
+        );
+        Ok(())
+    }
+
+    /// Every entry of the timeline.
+    pub(crate) async fn timeline(&self) -> Result<Vec<Value>> {
+        let mut entries = Vec::new();
+        let mut cursor = Value::Null;
+        loop {
+            let query = cursor.as_str().map_or_else(
+                || "limit=100".to_owned(),
+                |cursor| format!("limit=100&cursor={cursor}"),
+            );
+            let page = self.api.timeline(&self.id, &query).await?.expect(200)?;
+            entries.extend(page["entries"].as_array().cloned().unwrap_or_default());
+            cursor = page["next_cursor"].clone();
+            if cursor.is_null() {
+                return Ok(entries);
+            }
+        }
+    }
+
+    /// What the vendors saw of this meeting, to explain a failure.
+    pub(crate) fn story(&self) -> String {
+        let bots: Vec<String> = self.bots().into_iter().map(|bot| bot.id).collect();
+        let own = |id: &Option<String>| id.as_ref().is_some_and(|id| bots.contains(id));
+        let lines = self.system.simulator.journal().into_iter().filter(|entry| {
+            let by_request = entry
+                .what
+                .request()
+                .is_some_and(|request| self.is_about(request));
+            let by_webhook = entry
+                .what
+                .webhook()
+                .is_some_and(|webhook| own(&webhook.bot_id));
+            let line = entry.to_string();
+            by_request
+                || by_webhook
+                || bots
+                    .iter()
+                    .any(|id| id.get(..8).is_some_and(|short| line.contains(short)))
+        });
+        lines.map(|entry| format!("  {entry}\n")).collect()
+    }
+}
+
+/// The codes of the meeting's warnings.
+pub(crate) fn warnings(meeting: &Value) -> Vec<String> {
+    let warnings = meeting["warnings"].as_array();
+    warnings
+        .into_iter()
+        .flatten()
+        .map(|warning| text(&warning["code"]))
+        .collect()
+}
+
+/// A string's text, or nothing.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Holds that an answer is a problem with this status and code.
+pub(crate) fn is_problem(answer: &Answer, status: u16, code: &str) -> Result<()> {
+    let content_type = answer.header("content-type").unwrap_or_default();
+    ensure!(
+        answer.status == status
+            && answer.body["code"] == code
+            && answer.body["status"] == status
+            && content_type.starts_with("application/problem+json"),
+        "expected {status} {code}, got {} {content_type} {}",
+        answer.status,
+        answer.text
+    );
+    Ok(())
+}
+
+/// The fields that a 422 complains about.
+pub(crate) fn wrong_fields(answer: Answer) -> Result<Vec<String>> {
+    let problem = answer.expect(422)?;
+    let errors = problem["errors"].as_array().context("no errors in a 422")?;
+    Ok(errors.iter().map(|error| text(&error["field"])).collect())
+}
+
+/// A Google Meet link; the letters are the number.
+fn google_meet(number: u32) -> String {
+    let mut left = number;
+    let mut letters = || {
+        let letter = char::from(b'a' + u8::try_from(left % 26).unwrap_or(0));
+        left /= 26;
+        letter
+    };
+    let code: String = (0..10).map(|_| letters()).collect();
+    format!(
+        "https://meet.google.com/{}-{}-{}",
+        &code[..3],
+        &code[3..7],
+        &code[7..]
+    )
+}
