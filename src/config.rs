@@ -75,10 +75,10 @@ impl Config {
         vars.check_token_secret()?;
         Ok(Self {
             public_url: vars.url("PUBLIC_URL", "http://127.0.0.1:8787")?,
-            early_join_minutes: vars.whole("EARLY_JOIN_MINUTES", 3, 10)?,
+            early_join_minutes: vars.whole("EARLY_JOIN_MINUTES", 3, &10)?,
             recall_base_url: vars.url("RECALL_BASE_URL", &recall_default)?,
             recall_api_key: vars.required_secret("RECALL_API_KEY")?,
-            recall_retention_hours: vars.whole("RECALL_RETENTION_HOURS", 168, 24 * 366)?,
+            recall_retention_hours: vars.whole("RECALL_RETENTION_HOURS", 168, &(24 * 366))?,
             webhooks: WebhookVerifier::new(&webhook_secret).map_err(|error| ConfigError {
                 variable: "RECALL_WEBHOOK_SECRET",
                 problem: error.to_string(),
@@ -138,7 +138,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         }
     }
 
-    fn whole<N>(&self, variable: &'static str, default: N, max: N) -> Result<N, ConfigError>
+    fn whole<N>(&self, variable: &'static str, default: N, max: &N) -> Result<N, ConfigError>
     where
         N: std::str::FromStr + PartialOrd + std::fmt::Display,
     {
@@ -146,7 +146,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             return Ok(default);
         };
         let number: Option<N> = text.parse().ok();
-        number.filter(|n| *n <= max).ok_or_else(|| ConfigError {
+        number.filter(|n| n <= max).ok_or_else(|| ConfigError {
             variable,
             problem: format!("must be a whole number from 0 to {max}"),
         })

@@ -227,12 +227,11 @@ impl Runner<'_> {
 
     async fn fetch_transcript(&self, bot_id: &BotId) -> Result<Answer, CallError> {
         let bot: BotSnapshot = RecallClient::bot(send(&self.recall.get_bot(bot_id)).await)?;
-        let spoken = match bot.transcript_url() {
-            Some(url) => RecallClient::transcript(send(&RecallClient::get_transcript(url)).await)?,
-            None => {
-                let request = self.recall.get_legacy_transcript(bot_id);
-                RecallClient::legacy_transcript(send(&request).await)?
-            }
+        let spoken = if let Some(url) = bot.transcript_url() {
+            RecallClient::transcript(send(&RecallClient::get_transcript(url)).await)?
+        } else {
+            let request = self.recall.get_legacy_transcript(bot_id);
+            RecallClient::legacy_transcript(send(&request).await)?
         };
         let segments = from_final(spoken);
         let stored = self.shell.store.put_final_transcript(&segments);

@@ -10,12 +10,11 @@ use worker::{AbortSignal, Fetch, Headers, RequestInit, RequestRedirect, js_sys::
 pub(crate) async fn send(request: &Request) -> Outcome {
     let deadline = u32::try_from(request.deadline.as_millis()).unwrap_or(u32::MAX);
     let signal: AbortSignal = web_sys::AbortSignal::timeout_with_u32(deadline).into();
-    exchange(request, &signal)
-        .await
-        .map_err(|error| match error {
-            _ if signal.aborted() => TransportError::Timeout,
-            error => error,
-        })
+    let outcome = exchange(request, &signal).await;
+    if outcome.is_err() && signal.aborted() {
+        return Err(TransportError::Timeout);
+    }
+    outcome
 }
 
 async fn exchange(request: &Request, signal: &AbortSignal) -> Outcome {

@@ -51,9 +51,11 @@ async fn tenant_of(call: &Call<'_>, key: &str) -> Result<TenantId, Problem> {
     let entry = directory::find_key(call.env, &hash).await?;
     let KeyEntry { tenant_id } = entry.ok_or_else(Problem::unauthorized)?;
     // The directory may lag behind for a minute; the tenant's own object does not.
-    match call_tenant(call.env, &tenant_id, TenantAsk::CheckKey { hash }).await? {
-        TenantReply::KeyIs { good: true } => Ok(tenant_id),
-        _ => Err(Problem::unauthorized()),
+    let confirmed = call_tenant(call.env, &tenant_id, TenantAsk::CheckKey { hash }).await?;
+    if matches!(confirmed, TenantReply::KeyIs { good: true }) {
+        Ok(tenant_id)
+    } else {
+        Err(Problem::unauthorized())
     }
 }
 

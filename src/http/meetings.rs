@@ -7,7 +7,7 @@ use attache_meeting::{
         parse_body, purge_query,
     },
     ids::{MeetingId, TenantId},
-    meeting::{Booking, Meeting, Presence},
+    meeting::{Booking, Presence},
     view::MeetingView,
 };
 use serde::Serialize;
@@ -62,10 +62,12 @@ pub(super) async fn route(
     }
     let tenant = auth::tenant(call, request).await?;
     let [id, rest @ ..] = path else {
-        return match method {
-            Method::Post => create_meeting(call, request, &tenant).await,
-            Method::Get => list_meetings(call, &tenant).await,
-            _ => Err(method_not_allowed()),
+        return if method == Method::Post {
+            create_meeting(call, request, &tenant).await
+        } else if method == Method::Get {
+            list_meetings(call, &tenant).await
+        } else {
+            Err(method_not_allowed())
         };
     };
     let id = parse(id)?;
@@ -95,8 +97,10 @@ pub(super) async fn route(
         (
             _,
             []
-            | ["join" | "say" | "interrupt" | "chat" | "transcript" | "recording" | "timeline"]
-            | ["live" | "reaction" | "avatar"]
+            | [
+                "join" | "say" | "interrupt" | "chat" | "transcript" | "recording" | "timeline"
+                | "live" | "reaction" | "avatar",
+            ]
             | ["avatar", "rotate"],
         ) => Err(method_not_allowed()),
         _ => Err(no_such_path()),
@@ -125,10 +129,10 @@ impl Caller<'_> {
     }
 
     async fn answer_meeting(&self, status: u16, ask: MeetingAsk) -> Answer {
-        match self.ask(ask).await? {
-            MeetingReply::Meeting(view) => json_response(status, &view),
-            _ => Err(Problem::internal()),
-        }
+        let MeetingReply::Meeting(view) = self.ask(ask).await? else {
+            return Err(Problem::internal());
+        };
+        json_response(status, &view)
     }
 
     /// What this version cannot do is said only to those who may see the meeting.
@@ -167,16 +171,27 @@ pub(super) async fn create_meeting(
     if booking.presence == Presence::Avatar {
         return Err(Problem::not_implemented("presence `avatar`"));
     }
-    let (booking, created) = reserve(call, tenant, booking, idempotency).await?;
+    let (booking, created) = match idempotency {
+        Some(idempotency) => reserve(call, tenant, idempotency, booking).await?,
+        None => (booking, true),
+    };
     let caller = Caller {
         call,
         tenant: tenant.clone(),
         meeting: booking.id.clone(),
     };
     let status = if created { 201 } else { 200 };
-    caller
-        .answer_meeting(status, MeetingAsk::Book(Box::new(booking)))
-        .await
+    let booked = caller.ask(MeetingAsk::Book(Box::new(booking))).await?;
+    let MeetingReply::Meeting(view) = booked else {
+        return Err(Problem::internal());
+    };
+    // The meeting tells the index itself; telling it here too lets the caller find the meeting in the next list.
+    let update = TenantAsk::Update {
+        view: view.clone(),
+        revision: 0,
+    };
+    call_tenant(call.env, tenant, update).await.ok();
+    json_response(status, &view)
 }
 
 fn idempotency(request: &Request, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
@@ -194,29 +209,29 @@ fn idempotency(request: &Request, body: &[u8]) -> Result<Option<Idempotency>, Pr
 
 /// A tenant's settings; what it has not set comes from the installation's defaults.
 async fn tenant_settings(call: &Call<'_>, tenant: &TenantId) -> Result<TenantSettings, Problem> {
-    match call_tenant(call.env, tenant, TenantAsk::Settings).await? {
-        TenantReply::Settings(settings) => Ok(settings.or(&call.config.defaults)),
-        _ => Err(Problem::internal()),
-    }
+    let reply = call_tenant(call.env, tenant, TenantAsk::Settings).await?;
+    let TenantReply::Settings(settings) = reply else {
+        return Err(Problem::internal());
+    };
+    Ok(settings.or(&call.config.defaults))
 }
 
-/// Puts the meeting into the tenant's index first, so that a retry after a crash finds it.
+/// Ties the idempotency key to the booking before the meeting exists, so that a retry after a crash finds it.
 async fn reserve(
     call: &Call<'_>,
     tenant: &TenantId,
+    idempotency: Idempotency,
     booking: Booking,
-    idempotency: Option<Idempotency>,
 ) -> Result<(Booking, bool), Problem> {
-    let (planned, _) = Meeting::book(booking.clone());
     let ask = TenantAsk::Reserve {
-        view: Box::new(planned.view()),
-        booking: Box::new(booking),
         idempotency,
+        booking: Box::new(booking),
     };
-    match call_tenant(call.env, tenant, ask).await? {
-        TenantReply::Reserved { booking, created } => Ok((*booking, created)),
-        _ => Err(Problem::internal()),
-    }
+    let TenantReply::Reserved { booking, created } = call_tenant(call.env, tenant, ask).await?
+    else {
+        return Err(Problem::internal());
+    };
+    Ok((*booking, created))
 }
 
 /// Lists the tenant's meetings, newest first.
@@ -229,20 +244,19 @@ async fn reserve(
             content_type = "application/problem+json")))]
 pub(super) async fn list_meetings(call: &Call<'_>, tenant: &TenantId) -> Answer {
     let query = ListQuery::parse(&call.query())?;
-    match call_tenant(call.env, tenant, TenantAsk::List(query)).await {
-        Ok(TenantReply::Page {
-            meetings,
-            next_cursor,
-        }) => json_response(
-            200,
-            &MeetingPage {
-                meetings,
-                next_cursor,
-            },
-        ),
-        Ok(_) => Err(Problem::internal()),
-        Err(problem) => Err(problem),
-    }
+    let reply = call_tenant(call.env, tenant, TenantAsk::List(query)).await?;
+    let TenantReply::Page {
+        meetings,
+        next_cursor,
+    } = reply
+    else {
+        return Err(Problem::internal());
+    };
+    let page = MeetingPage {
+        meetings,
+        next_cursor,
+    };
+    json_response(200, &page)
 }
 
 /// Reads a meeting.
@@ -334,10 +348,12 @@ async fn chat(caller: &Caller<'_>, request: &mut Request) -> Answer {
             (String = "application/x-subrip")))))]
 async fn get_transcript(caller: &Caller<'_>) -> Answer {
     let query = TranscriptQuery::parse(&caller.call.query())?;
-    let (format, text) = match caller.ask(MeetingAsk::Transcript(query)).await? {
-        MeetingReply::Transcript(page) => return json_response(200, &page),
-        MeetingReply::Text { format, text } => (format, text),
-        _ => return Err(Problem::internal()),
+    let reply = caller.ask(MeetingAsk::Transcript(query)).await?;
+    if let MeetingReply::Transcript(page) = reply {
+        return json_response(200, &page);
+    }
+    let MeetingReply::Text { format, text } = reply else {
+        return Err(Problem::internal());
     };
     let content_type = match format {
         TranscriptFormat::Vtt => "text/vtt; charset=utf-8",
@@ -390,8 +406,8 @@ async fn get_recording(caller: &Caller<'_>, request: &Request) -> Answer {
     responses((status = 200, description = "A page of entries, oldest first", body = TimelinePage)))]
 async fn get_timeline(caller: &Caller<'_>) -> Answer {
     let page = PageQuery::parse(&caller.call.query())?;
-    match caller.ask(MeetingAsk::Timeline(page)).await? {
-        MeetingReply::Timeline(page) => json_response(200, &page),
-        _ => Err(Problem::internal()),
-    }
+    let MeetingReply::Timeline(page) = caller.ask(MeetingAsk::Timeline(page)).await? else {
+        return Err(Problem::internal());
+    };
+    json_response(200, &page)
 }

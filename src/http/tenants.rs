@@ -52,12 +52,11 @@ pub(super) async fn route(
 pub(super) async fn put_tenant(call: &Call<'_>, request: &mut Request, id: &TenantId) -> Answer {
     let settings: TenantSettings = parse_body(&read_body(request).await?)?;
     settings.check()?;
-    match call_tenant(call.env, id, TenantAsk::Put(settings)).await? {
-        TenantReply::Tenant { view, created } => {
-            json_response(if created { 201 } else { 200 }, &view)
-        }
-        _ => Err(Problem::internal()),
-    }
+    let reply = call_tenant(call.env, id, TenantAsk::Put(settings)).await?;
+    let TenantReply::Tenant { view, created } = reply else {
+        return Err(Problem::internal());
+    };
+    json_response(if created { 201 } else { 200 }, &view)
 }
 
 /// `GET /v1/tenants/{tenant_id}`.
@@ -66,10 +65,10 @@ pub(super) async fn put_tenant(call: &Call<'_>, request: &mut Request, id: &Tena
     responses((status = 200, description = "The tenant", body = attache_meeting::api::TenantView),
         (status = 404, description = "No such tenant", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn get_tenant(call: &Call<'_>, id: &TenantId) -> Answer {
-    match call_tenant(call.env, id, TenantAsk::Read).await? {
-        TenantReply::Tenant { view, .. } => json_response(200, &view),
-        _ => Err(Problem::internal()),
-    }
+    let TenantReply::Tenant { view, .. } = call_tenant(call.env, id, TenantAsk::Read).await? else {
+        return Err(Problem::internal());
+    };
+    json_response(200, &view)
 }
 
 /// `POST /v1/tenants/{tenant_id}/keys`.
@@ -110,10 +109,11 @@ pub(super) async fn mint_key(call: &Call<'_>, id: &TenantId) -> Answer {
 pub(super) async fn revoke_key(call: &Call<'_>, id: &TenantId, key_id: &str) -> Answer {
     let not_found = |_| Problem::new(404, "key_not_found", "there is no such key");
     let key_id: KeyId = key_id.parse().map_err(not_found)?;
-    match call_tenant(call.env, id, TenantAsk::RevokeKey { key_id }).await? {
-        TenantReply::Revoked { hash } => directory::forget_key(call.env, &hash).await?,
-        _ => return Err(Problem::internal()),
-    }
+    let reply = call_tenant(call.env, id, TenantAsk::RevokeKey { key_id }).await?;
+    let TenantReply::Revoked { hash } = reply else {
+        return Err(Problem::internal());
+    };
+    directory::forget_key(call.env, &hash).await?;
     Response::empty()
         .map(|response| response.with_status(204))
         .map_err(|error| problems::internal(&error))

@@ -116,11 +116,10 @@ pub(crate) enum TenantAsk {
     RevokeKey { key_id: KeyId },
     /// Whether a key is still good.
     CheckKey { hash: String },
-    /// Put a new meeting into the index, or find the one an idempotency key stands for.
+    /// Remember what an idempotency key stands for, or find what it stood for before.
     Reserve {
-        view: Box<MeetingView>,
+        idempotency: Idempotency,
         booking: Box<Booking>,
-        idempotency: Option<Idempotency>,
     },
     /// A page of meetings.
     List(ListQuery),
@@ -158,7 +157,7 @@ pub(crate) enum TenantReply {
     Revoked { hash: String },
     /// Whether a key is good.
     KeyIs { good: bool },
-    /// A new meeting was put into the index, or an earlier one found.
+    /// What the idempotency key stands for, and whether it does so only now.
     Reserved {
         booking: Box<Booking>,
         created: bool,

@@ -51,8 +51,17 @@ pub(crate) struct Shell {
     pub(crate) state: State,
     pub(crate) env: Env,
     pub(crate) store: MeetingStore,
-    /// The meeting, once it was looked for; the inner option tells whether there is one.
-    meeting: RefCell<Option<Option<Meeting>>>,
+    meeting: RefCell<Loaded>,
+}
+
+/// What this instance knows of its storage.
+enum Loaded {
+    /// It has not looked yet.
+    NotYet,
+    /// There is no meeting.
+    Nothing,
+    /// This is the meeting.
+    Meeting(Box<Meeting>),
 }
 
 impl DurableObject for MeetingObject {
@@ -66,7 +75,7 @@ impl DurableObject for MeetingObject {
                 state,
                 env,
                 store,
-                meeting: RefCell::new(None),
+                meeting: RefCell::new(Loaded::NotYet),
             })),
         }
     }
@@ -131,12 +140,15 @@ impl DurableObject for MeetingObject {
 impl Shell {
     /// Makes sure that the meeting is loaded; a fresh instance takes up what the last one left unfinished.
     async fn wake(self: &Rc<Self>) -> Result<()> {
-        if self.meeting.borrow().is_some() {
+        if !matches!(*self.meeting.borrow(), Loaded::NotYet) {
             return Ok(());
         }
-        let loaded = self.store.load()?;
-        let is_meeting = loaded.is_some();
-        self.meeting.replace(Some(loaded));
+        let stored = self.store.load()?;
+        let is_meeting = stored.is_some();
+        self.meeting.replace(match stored {
+            Some(meeting) => Loaded::Meeting(Box::new(meeting)),
+            None => Loaded::Nothing,
+        });
         if is_meeting {
             self.store.forget_old_webhooks(clock::now())?;
             self.step(Event::Restored, None).await?;
@@ -146,7 +158,10 @@ impl Shell {
 
     /// Reads something off the meeting, if there is one.
     pub(crate) fn with_meeting<T>(&self, read: impl FnOnce(&Meeting) -> T) -> Option<T> {
-        self.meeting.borrow().as_ref()?.as_ref().map(read)
+        match &*self.meeting.borrow() {
+            Loaded::Meeting(meeting) => Some(read(meeting)),
+            Loaded::NotYet | Loaded::Nothing => None,
+        }
     }
 
     /// Gives the meeting one event and does everything that follows; says if the event was refused.
@@ -171,7 +186,7 @@ impl Shell {
         let deadline = next.deadline(now);
         if changed {
             self.store.save(&next, &step, webhook_id, now)?;
-            self.meeting.replace(Some(Some(next)));
+            self.meeting.replace(Loaded::Meeting(Box::new(next)));
         }
         self.follow(step, deadline, now).await?;
         Ok(None)
@@ -340,7 +355,7 @@ impl Shell {
                 .and_then(|()| self.store.save(&meeting, &step, None, now));
             stored.map_err(|error| failed(&error))?;
             let deadline = meeting.deadline(now);
-            self.meeting.replace(Some(Some(meeting)));
+            self.meeting.replace(Loaded::Meeting(Box::new(meeting)));
             let followed = self.follow(step, deadline, now).await;
             followed.map_err(|error| failed(&error))?;
         }
@@ -430,7 +445,7 @@ impl Shell {
     /// Forgets the meeting for good.
     pub(crate) async fn wipe(&self) -> Result<()> {
         self.state.storage().delete_all().await?;
-        self.meeting.replace(Some(None));
+        self.meeting.replace(Loaded::Nothing);
         for watcher in self.state.get_websockets() {
             watcher
                 .close(Some(1000), Some("the meeting was deleted"))

@@ -148,9 +148,12 @@ impl MeetingStore {
             .exec(query, vec![text(utterance.as_str())])?;
         let row = cursor.raw().next().transpose()?;
         Ok(row.and_then(|row| {
-            row.into_iter().find_map(|value| match value {
-                SqlStorageValue::Blob(audio) => Some(audio),
-                _ => None,
+            row.into_iter().find_map(|value| {
+                if let SqlStorageValue::Blob(audio) = value {
+                    Some(audio)
+                } else {
+                    None
+                }
             })
         }))
     }

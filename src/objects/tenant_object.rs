@@ -14,7 +14,7 @@ use worker::{
 
 use super::{
     calls::{Idempotency, TenantAsk, TenantCall, TenantReply, answer, failed, read_call},
-    sql::{execute, integer, rows, text, transaction},
+    sql::{execute, integer, rows, text},
 };
 use crate::clock;
 
@@ -25,9 +25,9 @@ CREATE TABLE IF NOT EXISTS tenant (id INTEGER PRIMARY KEY CHECK (id = 1), settin
 CREATE TABLE IF NOT EXISTS api_key (key_id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, last_four TEXT NOT NULL,
     created_at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meeting (id TEXT PRIMARY KEY, status TEXT NOT NULL, revision INTEGER NOT NULL,
-    view TEXT, booking TEXT) WITHOUT ROWID;
+    view TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, body_hash TEXT NOT NULL, meeting_id TEXT NOT NULL,
-    at INTEGER NOT NULL) WITHOUT ROWID;
+    booking TEXT, at INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// How long an idempotency key is remembered.
@@ -96,10 +96,9 @@ impl TenantObject {
             TenantAsk::RevokeKey { key_id } => return self.revoke_key(&key_id),
             TenantAsk::CheckKey { hash } => self.check_key(&hash),
             TenantAsk::Reserve {
-                view,
-                booking,
                 idempotency,
-            } => return self.reserve(&view, *booking, idempotency, now),
+                booking,
+            } => return self.reserve(&idempotency, booking, now),
             TenantAsk::List(query) => self.list(&query),
             TenantAsk::Update { view, revision } => self.update(&view, revision),
             TenantAsk::Forget { meeting_id } => self.forget(&meeting_id),
@@ -251,56 +250,35 @@ impl TenantObject {
         Ok(TenantReply::KeyIs { good })
     }
 
-    fn reserve(
-        &self,
-        view: &MeetingView,
-        booking: Booking,
-        idempotency: Option<Idempotency>,
-        now: Timestamp,
-    ) -> Reply {
-        if let Some(wanted) = &idempotency
-            && let Some(found) = self.reserved(wanted, now)?
-        {
-            return Ok(found);
+    /// Remembers what an idempotency key stands for, or finds what it stood for before.
+    fn reserve(&self, wanted: &Idempotency, booking: Box<Booking>, now: Timestamp) -> Reply {
+        if let Some(found) = self.reserved(wanted, now)? {
+            return Ok(TenantReply::Reserved {
+                booking: Box::new(found),
+                created: false,
+            });
         }
-        let insert = |storage: &Storage| {
-            execute(
-                storage,
-                "INSERT INTO meeting (id, status, revision, view, booking) VALUES (?, ?, 0, ?, ?)",
-                vec![
-                    text(booking.id.as_str()),
-                    text(view.status.as_str()),
-                    text(serde_json::to_string(view)?),
-                    text(serde_json::to_string(&booking)?),
-                ],
-            )?;
-            if let Some(Idempotency { key, body_hash }) = &idempotency {
-                execute(
-                    storage,
-                    "INSERT INTO idempotency (key, body_hash, meeting_id, at) VALUES (?, ?, ?, ?)",
-                    vec![
-                        text(key),
-                        text(body_hash),
-                        text(booking.id.as_str()),
-                        SqlStorageValue::Integer(now.as_second()),
-                    ],
-                )?;
-            }
-            Ok(())
-        };
-        transaction(&self.storage, insert).map_err(|error| failed(&error))?;
+        let stored = serde_json::to_string(&booking).map_err(|error| failed(&error.into()))?;
+        let insert = "INSERT INTO idempotency (key, body_hash, meeting_id, booking, at) VALUES (?, ?, ?, ?, ?)";
+        let values = vec![
+            text(&wanted.key),
+            text(&wanted.body_hash),
+            text(booking.id.as_str()),
+            text(stored),
+            SqlStorageValue::Integer(now.as_second()),
+        ];
+        execute(&self.storage, insert, values).map_err(|error| failed(&error))?;
         Ok(TenantReply::Reserved {
-            booking: Box::new(booking),
+            booking,
             created: true,
         })
     }
 
-    /// Finds what an idempotency key was used for.
     fn reserved(
         &self,
         wanted: &Idempotency,
         now: Timestamp,
-    ) -> std::result::Result<Option<TenantReply>, Problem> {
+    ) -> std::result::Result<Option<Booking>, Problem> {
         #[derive(Deserialize)]
         struct Row {
             body_hash: String,
@@ -312,8 +290,7 @@ impl TenantObject {
         let forget = "DELETE FROM idempotency WHERE at < ?";
         let at = SqlStorageValue::Integer(before.as_second());
         execute(&self.storage, forget, vec![at]).map_err(|error| failed(&error))?;
-        let query = "SELECT body_hash, booking FROM idempotency LEFT JOIN meeting ON meeting.id = meeting_id \
-                     WHERE key = ?";
+        let query = "SELECT body_hash, booking FROM idempotency WHERE key = ?";
         let found: Result<Vec<Row>> = rows(&self.storage, query, vec![text(&wanted.key)]);
         let Some(row) = found.map_err(|error| failed(&error))?.into_iter().next() else {
             return Ok(None);
@@ -326,10 +303,7 @@ impl TenantObject {
         }
         let booking = row.booking.ok_or_else(Problem::meeting_not_found)?;
         let booking = serde_json::from_str(&booking).map_err(|error| failed(&error.into()))?;
-        Ok(Some(TenantReply::Reserved {
-            booking: Box::new(booking),
-            created: false,
-        }))
+        Ok(Some(booking))
     }
 
     /// Newest first: ids sort by the time they were minted.
@@ -361,18 +335,18 @@ impl TenantObject {
         })
     }
 
-    /// Updates may overtake each other; the one with the higher revision counts.
+    /// Updates may overtake each other; the one with the higher revision counts, and none counts after a purge.
     fn update(&self, view: &MeetingView, revision: u64) -> Result<TenantReply> {
         execute(
             &self.storage,
-            "UPDATE meeting SET status = ?, revision = ?, view = ? \
-             WHERE id = ? AND revision < ? AND view IS NOT NULL",
+            "INSERT INTO meeting (id, status, revision, view) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET status = excluded.status, revision = excluded.revision, \
+             view = excluded.view WHERE revision < excluded.revision AND view IS NOT NULL",
             vec![
+                text(&view.id),
                 text(view.status.as_str()),
                 integer(revision),
                 text(serde_json::to_string(view)?),
-                text(&view.id),
-                integer(revision),
             ],
         )?;
         Ok(TenantReply::Done)
@@ -380,11 +354,11 @@ impl TenantObject {
 
     /// Keeps the row, so that the id stays taken, and nothing of what it was about.
     fn forget(&self, meeting_id: &MeetingId) -> Result<TenantReply> {
-        execute(
-            &self.storage,
-            "UPDATE meeting SET view = NULL, booking = NULL WHERE id = ?",
-            vec![text(meeting_id.as_str())],
-        )?;
+        let id = || vec![text(meeting_id.as_str())];
+        let meeting = "UPDATE meeting SET view = NULL WHERE id = ?";
+        execute(&self.storage, meeting, id())?;
+        let keys = "UPDATE idempotency SET booking = NULL WHERE meeting_id = ?";
+        execute(&self.storage, keys, id())?;
         Ok(TenantReply::Done)
     }
 }

@@ -91,7 +91,7 @@ const PROMPT: RetryPolicy = DEFAULT;
 /// A part of our own that is rarely down and must be told in the end: tried for about an hour.
 const OWN: RetryPolicy = RetryPolicy {
     attempts: 60,
-    max: Duration::from_secs(60),
+    max: Duration::from_mins(1),
     ..DEFAULT
 };
 

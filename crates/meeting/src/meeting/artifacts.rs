@@ -215,9 +215,10 @@ impl BotManager<'_> {
     /// Media that Recall does not have is as good as deleted; any other failure leaves the content in place
     /// for the caller to try again.
     pub(super) fn purge_failed(&mut self, error: &CallError) {
-        match error.kind {
-            FailureKind::NotFound => self.wipe(),
-            _ => self.meeting.purging = false,
+        if error.kind == FailureKind::NotFound {
+            self.wipe();
+        } else {
+            self.meeting.purging = false;
         }
     }
 }

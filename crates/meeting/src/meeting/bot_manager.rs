@@ -151,7 +151,7 @@ impl<'m> BotManager<'m> {
             self.bot_created(id.clone(), None);
             return true;
         }
-        self.remove(id.clone(), "a bot of this meeting that should not be there");
+        self.remove(id, "a bot of this meeting that should not be there");
         false
     }
 
@@ -191,7 +191,13 @@ impl<'m> BotManager<'m> {
                 let reason = sub_code.as_deref().unwrap_or("fatal");
                 self.end(Status::Failed, reason, ended_by_vendor_word(reason), at);
             }
-            _ => {}
+            BotCode::RecordingPermissionAllowed
+            | BotCode::RecordingPermissionDenied
+            | BotCode::BreakoutRoomEntered
+            | BotCode::BreakoutRoomLeft
+            | BotCode::BreakoutRoomOpened
+            | BotCode::BreakoutRoomClosed
+            | BotCode::Other(_) => {}
         }
     }
 
@@ -285,7 +291,7 @@ impl<'m> BotManager<'m> {
                 );
                 self.end(Status::Cancelled, "cancelled", EndedBy::Api, self.now);
                 if let Some(id) = self.meeting.bot_id().cloned() {
-                    self.remove(id, "the meeting was cancelled");
+                    self.remove(&id, "the meeting was cancelled");
                 }
             }
             Status::InProgress if !self.meeting.leaving => {
@@ -297,7 +303,7 @@ impl<'m> BotManager<'m> {
                 self.meeting.leaving = true;
                 self.meeting.next_poll = self.next_regular_poll();
                 if let Some(id) = self.meeting.bot_id().cloned() {
-                    self.remove(id, "somebody asked the bot to leave");
+                    self.remove(&id, "somebody asked the bot to leave");
                 }
             }
             Status::InProgress | Status::Ended | Status::Failed | Status::Cancelled => {}
@@ -316,7 +322,7 @@ impl<'m> BotManager<'m> {
         };
         self.end(status, reason, EndedBy::Timeout, self.now);
         if let Some(id) = self.meeting.bot_id().cloned() {
-            self.remove(id, "the meeting ran out of time");
+            self.remove(&id, "the meeting ran out of time");
         }
     }
 
@@ -439,7 +445,13 @@ fn rank(code: &BotCode) -> u8 {
         BotCode::CallEnded => 5,
         BotCode::Fatal => 6,
         BotCode::Done => 7,
-        _ => 0,
+        BotCode::RecordingPermissionAllowed
+        | BotCode::RecordingPermissionDenied
+        | BotCode::BreakoutRoomEntered
+        | BotCode::BreakoutRoomLeft
+        | BotCode::BreakoutRoomOpened
+        | BotCode::BreakoutRoomClosed
+        | BotCode::Other(_) => 0,
     }
 }
 

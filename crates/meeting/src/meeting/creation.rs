@@ -111,9 +111,9 @@ impl BotManager<'_> {
             return;
         }
         if self.meeting.bot.is_some() {
-            self.remove(bot_id, "a second bot of this meeting");
+            self.remove(&bot_id, "a second bot of this meeting");
         } else if self.meeting.status.is_over() {
-            self.remove(bot_id, "the meeting was over before its bot was made");
+            self.remove(&bot_id, "the meeting was over before its bot was made");
         } else {
             self.adopt(bot_id, join_at);
         }
@@ -155,9 +155,10 @@ impl BotManager<'_> {
     /// A bot made ahead cannot be moved to now, so it is deleted and another one is made once it is gone.
     pub(super) fn replace_scheduled_bot(&mut self) {
         let Some(bot) = &self.meeting.bot else { return };
-        if bot.join_at.is_some_and(|at| at > self.now) && bot.code.is_none() {
+        let soon = after(self.now, limits::ABOUT_TO_JOIN);
+        if bot.join_at.is_some_and(|at| at > soon) && bot.code.is_none() {
             let id = bot.id.clone();
-            self.remove(id, "it is replaced by one that joins now");
+            self.remove(&id, "it is replaced by one that joins now");
         } else {
             self.meeting.rejoin = false;
         }

@@ -132,9 +132,11 @@ impl BotManager<'_> {
             }
             Err(error) => {
                 self.log(&effect, attempt, Some(&error));
-                let wait = match effect {
-                    Effect::CreateBot { .. } => None,
-                    _ => retry::wait(&error, attempt, id.0),
+                let creates = matches!(effect, Effect::CreateBot { .. });
+                let wait = if creates {
+                    None
+                } else {
+                    retry::wait(&error, attempt, id.0)
                 };
                 match wait {
                     Some(wait) => {
@@ -163,8 +165,9 @@ impl BotManager<'_> {
             }
             (Effect::FindBots, Answer::BotsFound { bots }) => self.bots_found(bots),
             (Effect::ReadBot { .. }, Answer::BotRead { bot }) => self.bot_read(&bot),
-            (Effect::DeleteBot { bot_id }, _) => self.removal_done(&bot_id, true),
-            (Effect::LeaveCall { bot_id }, _) => self.removal_done(&bot_id, false),
+            (Effect::DeleteBot { bot_id } | Effect::LeaveCall { bot_id }, _) => {
+                self.removal_done(&bot_id);
+            }
             (Effect::Synthesize { .. }, Answer::Synthesized { duration_ms }) => {
                 self.synthesized(id, duration_ms);
             }

@@ -6,13 +6,13 @@ use std::time::Duration;
 ///
 /// Recall gives such bots a machine of their own when it is asked more than 10 minutes ahead of `join_at`;
 /// asked a little later it still takes the order, and the earlier it is asked the longer there is to ask again.
-pub const AHEAD: Duration = Duration::from_secs(10 * 60);
+pub const AHEAD: Duration = Duration::from_mins(10);
 
 /// How long after the planned join we go on asking for a bot. Recall's ad-hoc pool refills in a minute or two.
-pub const CREATION_PATIENCE: Duration = Duration::from_secs(15 * 60);
+pub const CREATION_PATIENCE: Duration = Duration::from_mins(15);
 
 /// Recall replays stored answers to an idempotency key for an hour; with a margin, older keys are not reused.
-pub const KEY_LIFETIME: Duration = Duration::from_secs(55 * 60);
+pub const KEY_LIFETIME: Duration = Duration::from_mins(55);
 
 /// After this many answered failures under one key, with no bot to be found, the key's stored answer is
 /// taken for what keeps failing.
@@ -24,8 +24,11 @@ pub const CREATION_PAUSE: Duration = Duration::from_secs(30);
 /// A bot that is made or enters this much after the plan is worth a warning.
 pub const LATE: Duration = Duration::from_secs(90);
 
+/// A bot made ahead that joins within this time anyway is not replaced by one that joins now.
+pub const ABOUT_TO_JOIN: Duration = Duration::from_mins(1);
+
 /// Somebody has to let the bot in, so it may be in the call this much after the plan without a warning.
-pub const LATE_ENTRY: Duration = Duration::from_secs(10 * 60);
+pub const LATE_ENTRY: Duration = Duration::from_mins(10);
 
 /// While a call is on, the object wakes up this often: it keeps an object with open sockets in memory,
 /// where 70 s without an event allow eviction.
@@ -41,7 +44,7 @@ pub const LEASE_MARGIN: Duration = Duration::from_secs(15);
 pub const POLL_JOINING: Duration = Duration::from_secs(45);
 
 /// The same while the call goes on, where only its end can be missed.
-pub const POLL_IN_CALL: Duration = Duration::from_secs(120);
+pub const POLL_IN_CALL: Duration = Duration::from_mins(2);
 
 /// How soon after a leave order its effect is looked for.
 pub const POLL_LEAVING: Duration = Duration::from_secs(15);
@@ -50,28 +53,28 @@ pub const POLL_LEAVING: Duration = Duration::from_secs(15);
 pub const ARTIFACT_POLLS: [Duration; 7] = [
     Duration::from_secs(20),
     Duration::from_secs(40),
-    Duration::from_secs(60),
-    Duration::from_secs(120),
-    Duration::from_secs(300),
-    Duration::from_secs(900),
-    Duration::from_secs(1800),
+    Duration::from_mins(1),
+    Duration::from_mins(2),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+    Duration::from_mins(30),
 ];
 
 /// How long artifacts are waited for. Recall's own webhook retries go on for about a day.
-pub const ARTIFACT_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+pub const ARTIFACT_PATIENCE: Duration = Duration::from_hours(24);
 
 /// A bot that is not in the call this long after it should have joined is given up.
 /// The longest lobby wait that is configured is 20 minutes.
-pub const JOIN_WATCHDOG: Duration = Duration::from_secs(45 * 60);
+pub const JOIN_WATCHDOG: Duration = Duration::from_mins(45);
 
 /// Recording is capped at this by the bot's configuration (`in_call_recording_timeout`).
-pub const MAX_RECORDING: Duration = Duration::from_secs(4 * 60 * 60);
+pub const MAX_RECORDING: Duration = Duration::from_hours(4);
 
 /// A call that has not ended this long after the bot entered is ended by us.
-pub const CALL_WATCHDOG: Duration = Duration::from_secs(5 * 60 * 60);
+pub const CALL_WATCHDOG: Duration = Duration::from_hours(5);
 
 /// How long a bot that must go is chased; by then Recall's own caps have ended it.
-pub const REMOVAL_PATIENCE: Duration = Duration::from_secs(6 * 60 * 60);
+pub const REMOVAL_PATIENCE: Duration = Duration::from_hours(6);
 
 /// The pause between attempts to remove a bot.
 pub const REMOVAL_PAUSE: Duration = Duration::from_secs(30);
@@ -84,8 +87,8 @@ pub const DISPATCH_PAUSE: Duration = Duration::from_secs(3);
 
 /// When to look for bots that a create call in doubt may have left behind, counted from the end.
 pub const SWEEPS: [Duration; 3] = [
-    Duration::from_secs(600),
-    Duration::from_secs(60),
+    Duration::from_mins(10),
+    Duration::from_mins(1),
     Duration::from_secs(5),
 ];
 

@@ -108,6 +108,8 @@ impl Meeting {
         );
         manager.create_meeting_bot();
         manager.settle();
+        manager.meeting.index_stale = true;
+        manager.update_index();
         (meeting, step)
     }
 

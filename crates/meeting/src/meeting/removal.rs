@@ -22,8 +22,8 @@ use crate::{
 
 impl BotManager<'_> {
     /// Sends a bot away and keeps at it until Recall has confirmed it.
-    pub(super) fn remove(&mut self, bot_id: BotId, why: &str) {
-        if self.meeting.removals.contains_key(&bot_id)
+    pub(super) fn remove(&mut self, bot_id: &BotId, why: &str) {
+        if self.meeting.removals.contains_key(bot_id)
             || self.meeting.removals.len() >= limits::MAX_REMOVALS
         {
             return;
@@ -42,16 +42,16 @@ impl BotManager<'_> {
                 done: false,
             },
         );
-        if self.is_undispatched(&bot_id) {
+        if self.is_undispatched(bot_id) {
             self.try_removal(
-                &bot_id,
+                bot_id,
                 Effect::DeleteBot {
                     bot_id: bot_id.clone(),
                 },
             );
         } else {
             self.try_removal(
-                &bot_id,
+                bot_id,
                 Effect::LeaveCall {
                     bot_id: bot_id.clone(),
                 },
@@ -105,13 +105,13 @@ impl BotManager<'_> {
     }
 
     /// Recall has confirmed that a bot is gone, or on its way out.
-    pub(super) fn removal_done(&mut self, bot_id: &BotId, deleted: bool) {
+    pub(super) fn removal_done(&mut self, bot_id: &BotId) {
         if let Some(removal) = self.meeting.removals.get_mut(bot_id) {
             removal.done = true;
             removal.retry_at = None;
         }
         let own = self.meeting.bot_id() == Some(bot_id);
-        if own && deleted && self.meeting.rejoin && !self.meeting.status.is_over() {
+        if own && self.meeting.rejoin && !self.meeting.status.is_over() {
             self.scheduled_bot_gone();
         }
     }
@@ -120,16 +120,9 @@ impl BotManager<'_> {
     pub(super) fn removal_failed(&mut self, effect: &Effect, bot_id: &BotId, error: &CallError) {
         let own = self.meeting.bot_id() == Some(bot_id);
         match (effect, error.kind) {
-            (Effect::DeleteBot { .. }, FailureKind::AlreadyDispatched)
-                if own && self.meeting.rejoin =>
-            {
-                self.meeting.rejoin = false;
-                self.meeting.removals.remove(bot_id);
-                self.meeting.next_poll = Some(after(self.now, limits::POLL_LEAVING));
-            }
-            (_, FailureKind::NotFound) => self.removal_done(bot_id, true),
+            (_, FailureKind::NotFound) => self.removal_done(bot_id),
             (_, FailureKind::AlreadyOver) => {
-                self.removal_done(bot_id, false);
+                self.removal_done(bot_id);
                 if own && self.meeting.status == Status::InProgress {
                     self.meeting.next_poll = Some(self.now);
                 }

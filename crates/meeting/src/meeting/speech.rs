@@ -190,11 +190,12 @@ impl BotManager<'_> {
 
     fn pop_heard(&mut self) -> Option<Utterance> {
         let first = self.meeting.speech.front()?;
-        match first.progress {
-            SpeechStage::Playing { until, .. } if until <= self.now => {
-                self.meeting.speech.pop_front()
-            }
-            _ => None,
+        let heard =
+            matches!(first.progress, SpeechStage::Playing { until, .. } if until <= self.now);
+        if heard {
+            self.meeting.speech.pop_front()
+        } else {
+            None
         }
     }
 
@@ -440,9 +441,10 @@ impl BotManager<'_> {
             .as_ref()
             .is_some_and(|bot| bot.entered_at.is_some());
         while let Some(utterance) = self.meeting.speech.pop_front() {
-            let state = match utterance.progress {
-                SpeechStage::Playing { .. } => UtteranceState::Interrupted,
-                _ => UtteranceState::Failed,
+            let state = if matches!(utterance.progress, SpeechStage::Playing { .. }) {
+                UtteranceState::Interrupted
+            } else {
+                UtteranceState::Failed
             };
             let heard = self.heard_of(&utterance);
             self.drop_utterance(&utterance, state, heard);
@@ -469,11 +471,11 @@ impl BotManager<'_> {
 impl Meeting {
     /// When the queue needs looking after.
     pub(super) fn speech_deadline(&self) -> Option<Timestamp> {
-        let playing = match self.speech.front()?.progress {
-            SpeechStage::Playing { until, .. } => Some(until),
-            _ => None,
-        };
-        playing.into_iter().chain(self.greeting_deadline()).min()
+        let mut due = self.greeting_deadline();
+        if let SpeechStage::Playing { until, .. } = self.speech.front()?.progress {
+            due = Some(due.map_or(until, |at| at.min(until)));
+        }
+        due
     }
 
     /// When chat takes over from a greeting that is not being heard.

@@ -409,6 +409,10 @@ pub(crate) struct Removal {
 
 /// Everything that is remembered of a meeting, as one value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, stored under its name"
+)]
 pub struct Meeting {
     pub(super) version: u32,
     pub(crate) booking: Booking,

@@ -198,7 +198,7 @@ impl World {
     fn tell(&mut self, event: Event) {
         self.story.push(format!("{} {event:?}", self.now));
         self.meeting = Meeting::from_snapshot(&self.meeting.to_snapshot().unwrap()).unwrap();
-        let step = self.meeting.handle(event.clone(), self.now);
+        let step = self.meeting.handle(event, self.now);
         let mut again = self.meeting.clone();
         let settled = again.handle(Event::Woke, self.now);
         assert!(
@@ -425,7 +425,7 @@ impl World {
             self.bots[index].statuses.push(status.clone());
             self.bots[index].next = next.map(|(wait, code)| (now + wait, code));
             let id = self.bots[index].id.clone();
-            self.send_webhook(&id, RecallEvent::BotStatus(status));
+            self.send_webhook(&id, &RecallEvent::BotStatus(status));
             if code == "done" && self.bots[index].was_in_call() {
                 for artifact in ["recording", "video_mixed", "transcript"] {
                     let change = ArtifactChange {
@@ -436,13 +436,13 @@ impl World {
                         artifact_id: None,
                         updated_at: Some(now),
                     };
-                    self.send_webhook(&id, RecallEvent::Artifact(change));
+                    self.send_webhook(&id, &RecallEvent::Artifact(change));
                 }
             }
         }
     }
 
-    fn send_webhook(&mut self, bot: &BotId, report: RecallEvent) {
+    fn send_webhook(&mut self, bot: &BotId, report: &RecallEvent) {
         let copies = if !self.in_trouble() || !self.chance.percent(self.trouble) {
             1
         } else {
