@@ -14,9 +14,11 @@ use tokio::sync::OnceCell;
 
 use crate::settings::Settings;
 
-/// The root of the checkout.
+/// The root of the checkout that cargo runs this for; checkouts may share compiled programs.
 pub fn checkout() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let folder =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&folder).join("..")
 }
 
 /// The folder, removed when dropped.

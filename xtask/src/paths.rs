@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// The root of the checkout.
+/// The root of the checkout that cargo runs this for; checkouts may share compiled programs.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies one level below the root")
+    let folder =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&folder).parent();
+    root.expect("xtask lies one level below the root")
         .to_path_buf()
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Most of them wait most of the time, so they run side by side on one Worker; each has a room of its own.
 
+mod booking;
 mod talking;
 mod world;
 
@@ -67,6 +68,21 @@ impl Stage {
 
 fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
+        booking:
+            a_meeting_ahead_is_booked_with_recall_at_once_to_join_early
+            a_bot_booked_ahead_is_not_made_again_when_its_time_has_come
+            a_meeting_that_starts_soon_is_joined_by_the_alarm_and_not_before
+            a_meeting_without_a_start_or_past_it_is_joined_at_once
+            joining_early_replaces_the_bot_that_was_booked_ahead
+            joining_early_joins_a_meeting_that_waits_for_its_alarm
+            one_idempotency_key_books_one_meeting
+            whatever_is_wrong_with_a_booking_is_named
+            a_body_over_one_mebibyte_is_refused_whether_or_not_it_says_so
+            a_list_is_newest_first_in_pages_and_by_status
+            wrong_query_parameters_are_named
+            what_is_not_built_yet_says_so_and_books_nothing
+            the_api_describes_every_call_that_works_and_none_that_does_not
+        ;
         talking:
             a_delegate_is_booked_greets_talks_and_leaves_with_the_transcript_and_the_recording
         ;

@@ -43,6 +43,10 @@ impl Story {
             clock(&meeting["join_at"]),
         );
         self.paper.line("booked", &text);
+        self.paper.line(
+            "will greet",
+            &format!("“{}”", word(&meeting["greeting"]["text"])),
+        );
         self.meeting = meeting.clone();
     }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use attache_simulator::{Event, Heard, MeetingScript, Operation, Simulator};
+use attache_simulator::{Event, Heard, HeardAudio, MeetingScript, Simulator, What};
 use attache_tests::{Api, Runtime};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::MEETING_URL;
@@ -15,6 +16,7 @@ use crate::story::{Story, word};
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     findings: Vec<(bool, String)>,
+    totals: Vec<String>,
 }
 
 impl Verdict {
@@ -51,6 +53,7 @@ impl Verdict {
         for (holds, text) in &self.findings {
             paper::finding(*holds, text);
         }
+        println!("\nTotals: {}", self.totals.join(", "));
         let missing = self.findings.iter().filter(|(holds, _)| !holds).count();
         let seconds = took.as_secs_f32();
         if missing == 0 {
@@ -70,6 +73,10 @@ impl Verdict {
         self.findings.push((holds, text.into()));
     }
 
+    fn total(&mut self, text: String) {
+        self.totals.push(text);
+    }
+
     fn meeting(&mut self, meeting: &Value) {
         let (status, by) = (word(&meeting["status"]), word(&meeting["ended"]["by"]));
         self.find(
@@ -82,42 +89,56 @@ impl Verdict {
             .flatten()
             .map(|warning| word(&warning["code"]))
             .collect();
-        self.find(codes.is_empty(), format!("nothing was degraded {codes:?}"));
+        let found = if codes.is_empty() {
+            "no warnings".to_owned()
+        } else {
+            codes.join(", ")
+        };
+        self.find(codes.is_empty(), format!("nothing was degraded ({found})"));
     }
 
     fn room(&mut self, meeting: &Value, simulator: &Simulator) {
-        let created = simulator
-            .journal()
-            .iter()
-            .filter_map(|entry| entry.what.request())
-            .filter(|request| {
-                request.operation == Some(Operation::CreateBot) && request.status == Some(201)
-            })
-            .count();
-        self.find(created == 1, format!("one bot was created ({created})"));
+        let bots = simulator.bots();
+        let left = bots.iter().filter(|bot| !bot.over).count();
+        self.find(
+            bots.len() == 1,
+            format!("there was one bot ({} created)", bots.len()),
+        );
+        self.find(
+            left == 0,
+            format!("no bot outlived the meeting ({left} left)"),
+        );
 
         let greeting = word(&meeting["greeting"]["text"]);
         let heard = simulator.heard(MEETING_URL);
-        let whole = |heard: &&Heard| {
-            heard
-                .audio()
-                .is_some_and(|audio| !audio.stopped && !audio.truncated)
-        };
-        let greeted = heard
-            .iter()
-            .filter(whole)
-            .filter(|heard| heard.text() == Some(greeting))
-            .count();
-        self.find(
-            greeted == 1,
-            format!("the room heard the greeting once ({greeted} times): “{greeting}”"),
-        );
-        let overlapping = heard
+        let spoken: Vec<&HeardAudio> = heard
             .iter()
             .filter_map(Heard::audio)
-            .filter(|audio| audio.overlapping)
-            .count();
+            .filter(|audio| !audio.automatic)
+            .collect();
+        let greetings: Vec<&&HeardAudio> = spoken
+            .iter()
+            .filter(|audio| audio.text.as_deref() == Some(greeting))
+            .collect();
+        let whole = greetings
+            .iter()
+            .all(|audio| !audio.stopped && !audio.truncated);
+        self.find(
+            greetings.len() == 1 && whole,
+            format!(
+                "the room heard the whole greeting, once ({} heard)",
+                greetings.len()
+            ),
+        );
+        let overlapping = spoken.iter().filter(|audio| audio.overlapping).count();
         self.find(overlapping == 0, "the delegate never spoke over itself");
+        if let (Some(entered), Some(greeting)) = (entered_at(simulator), greetings.first()) {
+            let silence = Duration::try_from(greeting.at - entered).unwrap_or_default();
+            self.total(format!(
+                "greeting {} ms after the bot was in the call",
+                silence.as_millis()
+            ));
+        }
     }
 
     fn live(&mut self, story: &Story) {
@@ -132,6 +153,7 @@ impl Verdict {
             said.len()
         );
         self.find(!said.is_empty() && missed.is_empty(), text);
+        self.total(format!("{} sentences live", story.lines().len()));
     }
 
     async fn transcript(&mut self, api: &Api, id: &str, story: &Story) -> Result<()> {
@@ -172,6 +194,17 @@ impl Verdict {
         );
         Ok(())
     }
+}
+
+/// When the bot entered the call.
+fn entered_at(simulator: &Simulator) -> Option<Timestamp> {
+    let entered =
+        |what: &What| matches!(what, What::Status { code, .. } if code == "in_call_not_recording");
+    simulator
+        .journal()
+        .iter()
+        .find(|entry| entered(&entry.what))
+        .map(|entry| entry.at)
 }
 
 /// What the people in the script say.
