@@ -114,8 +114,7 @@ pub(crate) async fn joining_early_replaces_the_bot_that_was_booked_ahead(
     world: &World,
 ) -> Result<()> {
     let mut room = world.room().await?;
-    let booking =
-        room.booking_with(json!({ "starts_at": in_seconds(3 * 3600).to_string() }));
+    let booking = room.booking_with(json!({ "starts_at": in_seconds(3 * 3600).to_string() }));
     room.book(&booking).await?;
     room.until(|meeting| meeting["bot"].is_object()).await?;
     let first = room.bot()?.id;
@@ -126,11 +125,15 @@ pub(crate) async fn joining_early_replaces_the_bot_that_was_booked_ahead(
     let second = room.bot()?;
     ensure!(second.id != first && second.join_at.is_none());
     let deleted = room.requests(Operation::DeleteBot);
-    ensure!(deleted.len() == 1 && deleted[0].status == Some(204), "{deleted:?}");
+    ensure!(
+        deleted.len() == 1 && deleted[0].status == Some(204),
+        "{deleted:?}"
+    );
 
     // Joining what is joined already changes nothing.
     room.api.join(&room.id).await?.expect(202)?;
-    room.host_ends()?;
+    room.until_greeted().await?;
+    room.host_ends().await?;
     room.until_settled().await?;
     ensure!(is_refused_as_over(&room).await?);
     room.one_bot_and_one_greeting()
@@ -183,15 +186,36 @@ pub(crate) async fn one_idempotency_key_books_one_meeting(world: &World) -> Resu
 pub(crate) async fn whatever_is_wrong_with_a_booking_is_named(world: &World) -> Result<()> {
     let room = world.room().await?;
     let cases = [
-        (json!({ "titel": "x", "agent": { "nmae": "Ada" } }), vec!["agent.nmae", "titel"]),
+        (
+            json!({ "titel": "x", "agent": { "nmae": "Ada" } }),
+            vec!["agent.nmae", "titel"],
+        ),
         (json!({ "meeting_url": null }), vec!["meeting_url"]),
-        (json!({ "meeting_url": "http://meet.google.com/abc-defg-hij" }), vec!["meeting_url"]),
-        (json!({ "meeting_url": "https://meet.google.com.evil.example/abc" }), vec!["meeting_url"]),
-        (json!({ "meeting_url": "https://169.254.169.254/j/1" }), vec!["meeting_url"]),
-        (json!({ "meeting_url": "https://user:pass@zoom.us/j/1" }), vec!["meeting_url"]),
+        (
+            json!({ "meeting_url": "http://meet.google.com/abc-defg-hij" }),
+            vec!["meeting_url"],
+        ),
+        (
+            json!({ "meeting_url": "https://meet.google.com.evil.example/abc" }),
+            vec!["meeting_url"],
+        ),
+        (
+            json!({ "meeting_url": "https://169.254.169.254/j/1" }),
+            vec!["meeting_url"],
+        ),
+        (
+            json!({ "meeting_url": "https://user:pass@zoom.us/j/1" }),
+            vec!["meeting_url"],
+        ),
         (json!({ "starts_at": "tomorrow" }), vec!["starts_at"]),
-        (json!({ "starts_at": "2026-12-01T15:00:00" }), vec!["starts_at"]),
-        (json!({ "starts_at": "2999-12-01T15:00:00Z" }), vec!["starts_at"]),
+        (
+            json!({ "starts_at": "2026-12-01T15:00:00" }),
+            vec!["starts_at"],
+        ),
+        (
+            json!({ "starts_at": "2999-12-01T15:00:00Z" }),
+            vec!["starts_at"],
+        ),
         (json!({ "starts_at": 1_790_000_000 }), vec!["starts_at"]),
         (json!({ "presence": "hologram" }), vec!["presence"]),
         (json!({ "metadata": [] }), vec!["metadata"]),
@@ -225,8 +249,10 @@ pub(crate) async fn a_body_over_one_mebibyte_is_refused_whether_or_not_it_says_s
     is_problem(&declared, 413, "body_too_large")?;
 
     let chunks = large.to_string().into_bytes();
-    let chunks: Vec<std::io::Result<Vec<u8>>> =
-        chunks.chunks(64 * 1024).map(|chunk| Ok(chunk.to_vec())).collect();
+    let chunks: Vec<std::io::Result<Vec<u8>>> = chunks
+        .chunks(64 * 1024)
+        .map(|chunk| Ok(chunk.to_vec()))
+        .collect();
     let body = Body::wrap_stream(futures_util::stream::iter(chunks));
     let request = room.api.request(Method::POST, "/v1/meetings").body(body);
     is_problem(&read(request).await?, 413, "body_too_large")
@@ -258,16 +284,23 @@ pub(crate) async fn a_list_is_newest_first_in_pages_and_by_status(world: &World)
         };
         query = format!("limit=2&cursor={cursor}");
     }
-    ensure!(listed == booked && sizes == [2, 2, 1], "{listed:?} {sizes:?}");
+    ensure!(
+        listed == booked && sizes == [2, 2, 1],
+        "{listed:?} {sizes:?}"
+    );
 
     api.delete_meeting(&booked[3]).await?.expect(202)?;
     let cancelled = |meeting: &Value| meeting["status"] == "cancelled";
-    api.wait_until(&booked[3], cancelled, crate::world::SOON).await?;
+    api.wait_until(&booked[3], cancelled, crate::world::SOON)
+        .await?;
     // The index follows the meeting.
     let by_status = |status: &'static str| {
         let api = &api;
         async move {
-            let page = api.meetings(&format!("status={status}")).await?.expect(200)?;
+            let page = api
+                .meetings(&format!("status={status}"))
+                .await?
+                .expect(200)?;
             ids(&page)
         }
     };
@@ -282,7 +315,10 @@ pub(crate) async fn a_list_is_newest_first_in_pages_and_by_status(world: &World)
 
 fn ids(page: &Value) -> Result<Vec<String>> {
     let meetings = page["meetings"].as_array().context("a page has meetings")?;
-    Ok(meetings.iter().map(|meeting| text(&meeting["id"])).collect())
+    Ok(meetings
+        .iter()
+        .map(|meeting| text(&meeting["id"]))
+        .collect())
 }
 
 pub(crate) async fn wrong_query_parameters_are_named(world: &World) -> Result<()> {
@@ -320,14 +356,22 @@ pub(crate) async fn wrong_query_parameters_are_named(world: &World) -> Result<()
 pub(crate) async fn what_is_not_built_yet_says_so_and_books_nothing(world: &World) -> Result<()> {
     let mut room = world.room().await?;
     let avatar = room.booking_with(json!({ "presence": "avatar" }));
-    is_problem(&room.api.create_meeting(&avatar).await?, 501, "not_implemented")?;
+    is_problem(
+        &room.api.create_meeting(&avatar).await?,
+        501,
+        "not_implemented",
+    )?;
     ensure!(room.bots().is_empty());
 
     let starts_at = in_seconds(9 * 60).to_string();
     let booking = room.booking_with(json!({ "starts_at": starts_at }));
     room.book(&booking).await?;
     let path = |rest: &str| format!("/v1/meetings/{}/{rest}", room.id);
-    is_problem(&room.api.get(&path("avatar")).await?, 501, "not_implemented")?;
+    is_problem(
+        &room.api.get(&path("avatar")).await?,
+        501,
+        "not_implemented",
+    )?;
     for command in ["reaction", "avatar/rotate"] {
         let answer = room.api.post(&path(command), &json!({})).await?;
         is_problem(&answer, 501, "not_implemented")?;
@@ -358,11 +402,18 @@ pub(crate) async fn the_api_describes_every_call_that_works_and_none_that_does_n
     world: &World,
 ) -> Result<()> {
     let api = &world.system().await?.api;
-    let document = api.with_key("none").get("/openapi.json").await?.expect(200)?;
+    let document = api
+        .with_key("none")
+        .get("/openapi.json")
+        .await?
+        .expect(200)?;
     ensure!(text(&document["openapi"]).starts_with("3."));
     let paths = document["paths"].as_object().context("no paths")?;
     for (method, path) in CALLS {
-        ensure!(paths[path][method].is_object(), "{method} {path} is missing");
+        ensure!(
+            paths[path][method].is_object(),
+            "{method} {path} is missing"
+        );
     }
     let methods = ["get", "put", "post", "delete", "patch"];
     for (path, item) in paths {
@@ -378,5 +429,11 @@ pub(crate) async fn the_api_describes_every_call_that_works_and_none_that_does_n
 
 /// Calls that need no key of ours may be described too.
 fn is_public(path: &str) -> bool {
-    ["/healthz", "/openapi.json", "/webhooks/recall", "/v1/meetings/{id}/live"].contains(&path)
+    [
+        "/healthz",
+        "/openapi.json",
+        "/webhooks/recall",
+        "/v1/meetings/{id}/live",
+    ]
+    .contains(&path)
 }

@@ -3,6 +3,8 @@
 //! Most of them wait most of the time, so they run side by side on one Worker; each has a room of its own.
 
 mod booking;
+mod greeting;
+mod one_bot;
 mod talking;
 mod world;
 
@@ -82,6 +84,37 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             wrong_query_parameters_are_named
             what_is_not_built_yet_says_so_and_books_nothing
             the_api_describes_every_call_that_works_and_none_that_does_not
+        ;
+        one_bot:
+            a_rate_limit_is_waited_for_with_the_same_key
+            an_empty_pool_is_asked_again_with_a_new_key_each_time
+            an_empty_pool_is_given_half_a_minute_when_it_names_no_time
+            an_error_of_the_server_is_tried_again_with_the_same_key
+            a_conflict_is_tried_again_with_the_same_key
+            a_call_that_breaks_off_unheard_is_made_again
+            a_bot_whose_making_was_answered_with_garbage_is_found_and_kept
+            a_bot_that_reports_while_its_making_is_never_answered_is_kept
+            a_bot_that_reports_before_its_making_is_answered_is_kept
+            a_silent_bot_of_a_call_that_was_never_answered_is_found_by_asking
+            asking_for_a_bot_goes_on_beyond_the_quick_attempts
+            a_refusal_fails_the_meeting_and_says_who_refused_and_why
+            a_bot_that_turns_up_after_the_meeting_was_called_off_is_sent_away
+            a_second_bot_that_carries_the_meetings_name_is_sent_away
+        ;
+        greeting:
+            the_greeting_is_made_as_the_bot_needs_it_and_heard_as_it_was_made
+            a_meetings_own_greeting_is_a_template
+            webhooks_that_come_twice_greet_once
+            webhooks_that_overtake_each_other_greet_once
+            entering_again_and_again_greets_once
+            speech_that_cannot_be_made_greets_in_the_chat
+            speech_that_does_not_come_in_time_greets_in_the_chat
+            speech_that_cannot_be_played_greets_in_the_chat
+            without_a_speech_vendor_the_delegate_greets_in_the_chat
+            a_greeting_neither_spoken_nor_written_says_so_and_the_meeting_goes_on
+            a_platform_without_a_chat_is_not_greeted_in_it
+            a_greeting_whose_playing_is_in_doubt_is_heard_once
+            a_greeting_whose_playing_is_never_answered_is_heard_once
         ;
         talking:
             a_delegate_is_booked_greets_talks_and_leaves_with_the_transcript_and_the_recording

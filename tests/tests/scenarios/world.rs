@@ -42,8 +42,8 @@ impl World {
     /// The same, once the delegate is in the call and has greeted.
     pub(crate) async fn greeted(&self, script: MeetingScript) -> Result<Room<'_>> {
         let room = self.meet(script).await?;
-        room.until(|meeting| meeting["greeting"]["state"] == "sent")
-            .await?;
+        let meeting = room.until_greeted().await?;
+        ensure!(meeting["greeting"]["state"] == "sent", "{meeting}");
         Ok(room)
     }
 }
@@ -140,6 +140,12 @@ impl<'a> Room<'a> {
             .with_context(|| format!("meeting {} ({})\n{}", self.id, self.agent, self.story()))
     }
 
+    /// Waits until it is known how the room was greeted, or that it was not.
+    pub(crate) async fn until_greeted(&self) -> Result<Value> {
+        self.until(|meeting| meeting["greeting"]["state"] != "pending")
+            .await
+    }
+
     /// Waits until the meeting has this status.
     pub(crate) async fn until_status(&self, status: &str) -> Result<Value> {
         self.until(|meeting| meeting["status"] == status).await
@@ -220,8 +226,13 @@ impl<'a> Room<'a> {
         self.system.simulator.advance(&self.bot()?.id, event)
     }
 
-    /// The host ends the call, and everything that follows by itself follows.
-    pub(crate) fn host_ends(&self) -> Result<()> {
+    /// The host ends the call, once the delegate has finished speaking.
+    pub(crate) async fn host_ends(&self) -> Result<()> {
+        let heard = self.heard();
+        if let Some(end) = heard.iter().map(Heard::ends_at).max() {
+            let left = end.duration_since(self.system.simulator.now());
+            tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+        }
         self.happens(Event::CallEnded("call_ended_by_host".to_owned()))
     }
 
