@@ -4,6 +4,7 @@
 
 mod booking;
 mod greeting;
+mod life;
 mod one_bot;
 mod talking;
 mod world;
@@ -115,6 +116,24 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             a_platform_without_a_chat_is_not_greeted_in_it
             a_greeting_whose_playing_is_in_doubt_is_heard_once
             a_greeting_whose_playing_is_never_answered_is_heard_once
+        ;
+        life:
+            a_bot_in_the_waiting_room_greets_only_once_it_is_let_in
+            a_bot_that_is_never_let_in_says_whose_patience_ended
+            the_end_says_who_ended_the_call_and_why
+            a_done_that_overtakes_the_end_of_the_call_hides_no_reason
+            when_everybody_has_left_the_bot_leaves_too
+            a_bot_that_cannot_join_fails_the_meeting_with_the_vendors_word
+            a_bot_that_dies_in_the_call_leaves_what_it_recorded
+            a_call_that_may_not_be_recorded_is_greeted_and_leaves_nothing
+            news_older_than_what_is_known_changes_nothing
+            calling_off_before_the_join_deletes_the_bot
+            calling_off_before_there_is_a_bot_makes_none
+            calling_off_while_the_machine_starts_makes_the_bot_leave
+            calling_off_at_the_door_makes_the_bot_leave
+            leaving_the_call_is_asked_once_and_keeps_what_was_recorded
+            without_any_webhook_the_meeting_is_followed_by_asking
+            the_older_form_of_status_webhooks_is_understood
         ;
         talking:
             a_delegate_is_booked_greets_talks_and_leaves_with_the_transcript_and_the_recording
