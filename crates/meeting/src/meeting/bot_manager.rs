@@ -21,6 +21,9 @@ use crate::{
     vendors::recall::{BotCode, BotStatusChange, RecallEvent, SpokenSegment},
 };
 
+/// The reason of an end that only `done` told of.
+const UNEXPLAINED_END: &str = "done";
+
 /// Carries one event through a meeting: the meeting, the time, and what follows so far.
 #[derive(Debug)]
 pub struct BotManager<'m> {
@@ -125,6 +128,7 @@ impl<'m> BotManager<'m> {
                     Some("we learned that the bot was in the call only after the end".to_owned());
             }
         }
+        self.explain_end(&change);
         let Some(bot) = &self.meeting.bot else { return };
         if is_news(bot, &change) {
             self.apply(change);
@@ -148,7 +152,7 @@ impl<'m> BotManager<'m> {
             return true;
         }
         if self.meeting.bot.is_none() && !over && self.meeting.creation.is_asking() {
-            self.bot_created(id.clone(), None);
+            self.bot_created(id.clone());
             return true;
         }
         self.remove(id, "a bot of this meeting that should not be there");
@@ -186,7 +190,7 @@ impl<'m> BotManager<'m> {
                 }
             }
             BotCode::CallEnded => self.call_ended(sub_code.as_deref(), "call_ended", at),
-            BotCode::Done => self.call_ended(sub_code.as_deref(), "done", at),
+            BotCode::Done => self.call_ended(sub_code.as_deref(), UNEXPLAINED_END, at),
             BotCode::Fatal => {
                 let reason = sub_code.as_deref().unwrap_or("fatal");
                 self.end(Status::Failed, reason, ended_by_vendor_word(reason), at);
@@ -255,6 +259,40 @@ impl<'m> BotManager<'m> {
         if status != Status::Cancelled {
             self.retrieve_meeting_artifacts();
         }
+    }
+
+    /// A `done` that overtook what it follows has ended the meeting without a cause; this is the cause.
+    fn explain_end(&mut self, change: &BotStatusChange) {
+        let unexplained = |ended: &&mut Ended| ended.reason == UNEXPLAINED_END;
+        let Some(ended) = self.meeting.ended.as_mut().filter(unexplained) else {
+            return;
+        };
+        let (status, otherwise) = match change.code {
+            BotCode::CallEnded => (Status::Ended, "call_ended"),
+            BotCode::Fatal => (Status::Failed, "fatal"),
+            BotCode::JoiningCall
+            | BotCode::InWaitingRoom
+            | BotCode::InCallNotRecording
+            | BotCode::InCallRecording
+            | BotCode::RecordingPermissionAllowed
+            | BotCode::RecordingPermissionDenied
+            | BotCode::Done
+            | BotCode::BreakoutRoomEntered
+            | BotCode::BreakoutRoomLeft
+            | BotCode::BreakoutRoomOpened
+            | BotCode::BreakoutRoomClosed
+            | BotCode::Other(_) => return,
+        };
+        let reason = change.sub_code.as_deref().unwrap_or(otherwise);
+        ended.by = ended_by_vendor_word(reason);
+        ended.at = change.updated_at.unwrap_or(ended.at);
+        reason.clone_into(&mut ended.reason);
+        self.meeting.status = status;
+        self.note(
+            "end_explained",
+            format!("the meeting had ended because of {}", change.code.as_str()),
+            &json!({ "code": change.code.as_str(), "sub_code": change.sub_code }),
+        );
     }
 
     /// `join`: whatever the schedule says, the bot is to come now.

@@ -47,6 +47,7 @@ impl BotManager<'_> {
             since: self.now,
             key: self.meeting.keys_used,
             key_since: self.now,
+            join_at: self.meeting.future_join(self.now),
             attempts: 0,
             answered: false,
             doubt: false,
@@ -83,30 +84,30 @@ impl BotManager<'_> {
     }
 
     fn send_create(&mut self) {
-        let meeting = &mut *self.meeting;
-        let Creation::Asking(asking) = &mut meeting.creation else {
+        let Creation::Asking(asking) = &mut self.meeting.creation else {
             return;
         };
         asking.attempts += 1;
         asking.retry_at = None;
-        let key = format!("{}-bot-{}", meeting.booking.id, asking.key);
-        let ahead = meeting.join_at > self.now;
-        let join_at = ahead.then_some(meeting.join_at);
+        let key = format!("{}-bot-{}", self.meeting.booking.id, asking.key);
+        let join_at = asking.join_at.filter(|at| *at > self.now);
         self.order(Effect::CreateBot { key, join_at });
     }
 
     fn use_new_key(&mut self) {
+        let join_at = self.meeting.future_join(self.now);
         if let Creation::Asking(asking) = &mut self.meeting.creation {
             self.meeting.keys_used += 1;
             asking.key = self.meeting.keys_used;
             asking.key_since = self.now;
+            asking.join_at = join_at;
             asking.attempts = 0;
             asking.renew = false;
         }
     }
 
     /// Takes in that a bot was made, by an answer, a webhook or a search.
-    pub(super) fn bot_created(&mut self, bot_id: BotId, join_at: Option<Timestamp>) {
+    pub(super) fn bot_created(&mut self, bot_id: BotId) {
         if self.meeting.bot_id() == Some(&bot_id) || self.meeting.removals.contains_key(&bot_id) {
             return;
         }
@@ -115,11 +116,15 @@ impl BotManager<'_> {
         } else if self.meeting.status.is_over() {
             self.remove(&bot_id, "the meeting was over before its bot was made");
         } else {
-            self.adopt(bot_id, join_at);
+            self.adopt(bot_id);
         }
     }
 
-    fn adopt(&mut self, bot_id: BotId, join_at: Option<Timestamp>) {
+    fn adopt(&mut self, bot_id: BotId) {
+        let join_at = match &self.meeting.creation {
+            Creation::Asking(asking) => asking.join_at,
+            Creation::Planned { .. } | Creation::Made | Creation::Closed => None,
+        };
         self.note(
             "bot_created",
             "Recall made the bot",
@@ -144,7 +149,7 @@ impl BotManager<'_> {
             recorded: false,
         });
         self.order(Effect::RecordBot { bot_id });
-        if join_at.is_none() {
+        if join_at.is_none_or(|at| at <= self.now) {
             self.joining();
         }
         if self.meeting.rejoin {
@@ -242,9 +247,7 @@ impl BotManager<'_> {
                 continue;
             }
             none = false;
-            let join_at = self.meeting.join_at;
-            let ahead = newest.is_none() && join_at > self.now;
-            self.bot_created(id.clone(), ahead.then_some(join_at));
+            self.bot_created(id.clone());
             if let Some(change) = newest {
                 self.handle_bot_event(Some(id), change);
             }
@@ -282,6 +285,11 @@ impl BotManager<'_> {
 }
 
 impl Meeting {
+    /// When the bot is to join, if that is not now.
+    fn future_join(&self, now: Timestamp) -> Option<Timestamp> {
+        (self.join_at > now).then_some(self.join_at)
+    }
+
     /// When the next create call is due; none while bots are being searched for.
     pub(super) fn create_deadline(&self) -> Option<Timestamp> {
         let searching = self.effects.values().any(|o| o.effect == Effect::FindBots);

@@ -118,7 +118,7 @@ impl BotManager<'_> {
     pub(super) fn effect_finished(&mut self, id: EffectId, result: Result<Answer, CallError>) {
         let Some(outstanding) = self.meeting.effects.remove(&id) else {
             if let Ok(Answer::BotCreated { bot_id }) = result {
-                self.bot_created(bot_id, None);
+                self.bot_created(bot_id);
             }
             return;
         };
@@ -160,9 +160,7 @@ impl BotManager<'_> {
 
     fn effect_done(&mut self, id: EffectId, effect: Effect, answer: Answer) {
         match (effect, answer) {
-            (Effect::CreateBot { join_at, .. }, Answer::BotCreated { bot_id }) => {
-                self.bot_created(bot_id, join_at);
-            }
+            (Effect::CreateBot { .. }, Answer::BotCreated { bot_id }) => self.bot_created(bot_id),
             (Effect::FindBots, Answer::BotsFound { bots }) => self.bots_found(bots),
             (Effect::ReadBot { .. }, Answer::BotRead { bot }) => self.bot_read(&bot),
             (Effect::DeleteBot { bot_id } | Effect::LeaveCall { bot_id }, _) => {

@@ -160,6 +160,8 @@ pub(crate) struct Asking {
     pub key: u32,
     /// Since when.
     pub key_since: Timestamp,
+    /// When a bot made under this key joins; absent means at once.
+    pub join_at: Option<Timestamp>,
     /// How often Recall was asked under this key.
     pub attempts: u32,
     /// Whether Recall answered the last attempt, however badly.

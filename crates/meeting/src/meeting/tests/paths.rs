@@ -298,6 +298,31 @@ fn done_after_fatal_stays_failed() {
 }
 
 #[test]
+fn a_done_that_overtakes_the_cause_is_explained_by_it() {
+    for (code, sub_code, status, by) in [
+        (
+            "call_ended",
+            "call_ended_by_host",
+            Status::Ended,
+            EndedBy::Host,
+        ),
+        ("fatal", "bot_errored", Status::Failed, EndedBy::Vendor),
+    ] {
+        let mut room = Room::joining();
+        let early = room.now;
+        room.status("done");
+        room.status_at("bot-1", code, Some(sub_code), early);
+        let view = room.meeting.view();
+        let ended = view.ended.unwrap();
+        assert_eq!(
+            (view.status, ended.reason.as_str(), ended.by),
+            (status, sub_code, by)
+        );
+        assert_eq!(ended.at, early);
+    }
+}
+
+#[test]
 fn old_statuses_change_nothing() {
     let mut room = Room::joining();
     let early = room.now;
