@@ -138,13 +138,13 @@ impl BotManager<'_> {
         }
         self.expect_artifacts();
         for recording in recordings {
-            for (artifact, code) in [
+            for (artifact, status) in [
                 (Artifact::Transcript, &recording.transcript),
                 (Artifact::VideoMixed, &recording.video),
                 (Artifact::AudioMixed, &recording.audio),
             ] {
-                if let Some(code) = code {
-                    self.artifact_is(&artifact, code, None);
+                if let Some(status) = status {
+                    self.artifact_is(&artifact, &status.code, status.sub_code.as_deref());
                 }
             }
         }

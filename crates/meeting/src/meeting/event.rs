@@ -6,7 +6,10 @@ use super::effect::EffectId;
 use crate::{
     http::CallError,
     ids::{BotId, UtteranceId},
-    vendors::recall::{ArtifactCode, BotSnapshot, BotStatusChange, RecallEvent, RecordingSnapshot},
+    vendors::recall::{
+        ArtifactCode, ArtifactSnapshot, BotSnapshot, BotStatusChange, RecallEvent,
+        RecordingSnapshot,
+    },
 };
 
 /// A fact that [`super::Meeting::handle`] takes in.
@@ -132,15 +135,24 @@ pub struct BotState {
     pub recordings: Vec<RecordingState>,
 }
 
-/// How far the artifacts of one recording are.
+/// How far the artifacts of one recording are; none that is not to be made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordingState {
-    /// The transcript's status, if there is to be one.
-    pub transcript: Option<ArtifactCode>,
-    /// The video's status, if there is to be one.
-    pub video: Option<ArtifactCode>,
-    /// The audio's status, if there is to be one.
-    pub audio: Option<ArtifactCode>,
+    /// The transcript.
+    pub transcript: Option<ArtifactStatus>,
+    /// The video.
+    pub video: Option<ArtifactStatus>,
+    /// The audio.
+    pub audio: Option<ArtifactStatus>,
+}
+
+/// How far one artifact is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArtifactStatus {
+    /// The vendor's status code.
+    pub code: ArtifactCode,
+    /// Why, in the vendor's words.
+    pub sub_code: Option<String>,
 }
 
 impl From<BotSnapshot> for BotState {
@@ -159,13 +171,19 @@ impl From<BotSnapshot> for BotState {
 
 impl From<RecordingSnapshot> for RecordingState {
     fn from(recording: RecordingSnapshot) -> Self {
-        let code = |artifact: Option<crate::vendors::recall::ArtifactSnapshot>| {
-            artifact.and_then(|a| a.status).map(ArtifactCode::from)
+        let status = |artifact: Option<ArtifactSnapshot>| {
+            let ArtifactSnapshot {
+                status, sub_code, ..
+            } = artifact?;
+            Some(ArtifactStatus {
+                code: status?.into(),
+                sub_code,
+            })
         };
         Self {
-            transcript: code(recording.transcript),
-            video: code(recording.video_mixed),
-            audio: code(recording.audio_mixed),
+            transcript: status(recording.transcript),
+            video: status(recording.video_mixed),
+            audio: status(recording.audio_mixed),
         }
     }
 }

@@ -49,7 +49,7 @@ pub use bot_manager::BotManager;
 pub use effect::{
     Effect, EffectId, LiveEvent, LiveParticipant, Order, Refusal, Step, TimelineEntry, TimelineKind,
 };
-pub use event::{Answer, BotState, Event, FoundBot, RecordingState};
+pub use event::{Answer, ArtifactStatus, BotState, Event, FoundBot, RecordingState};
 pub use snapshot::SnapshotError;
 pub use state::{
     Agent, ArtifactState, Booking, Ended, EndedBy, GreetingState, Meeting, Platform, Presence,

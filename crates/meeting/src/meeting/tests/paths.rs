@@ -6,9 +6,12 @@ use crate::{
     meeting::{
         Answer, ArtifactState, BotState, Effect, EndedBy, Event, FoundBot, GreetingState, Meeting,
         RecordingState, Refusal, Status, UtteranceState, Via, limits,
-        tests::room::{Room, booking, bot_created, down, minutes, refused, seconds, start_of_time},
+        tests::room::{
+            Room, artifact_done, booking, bot_created, down, minutes, refused, seconds,
+            start_of_time,
+        },
     },
-    vendors::recall::{ArtifactCode, BotCode, BotStatusChange},
+    vendors::recall::{BotCode, BotStatusChange},
 };
 
 fn create_of(room: &mut Room) -> (String, Option<jiff::Timestamp>) {
@@ -765,8 +768,8 @@ fn artifacts_that_no_webhook_brought_are_asked_for() {
     assert_eq!(room.meeting.view().transcript.state, ArtifactState::Pending);
     room.wait(limits::ARTIFACT_POLLS[0]);
     let done = RecordingState {
-        transcript: Some(ArtifactCode::Done),
-        video: Some(ArtifactCode::Done),
+        transcript: artifact_done(),
+        video: artifact_done(),
         audio: None,
     };
     room.answer("recall.get_bot", Ok(bot_state(&[], vec![done])));
@@ -805,7 +808,7 @@ fn a_transcript_that_could_not_be_read_is_tried_again_later() {
     assert_eq!(room.meeting.view().transcript.state, ArtifactState::Pending);
     room.wait(minutes(2));
     let done = RecordingState {
-        transcript: Some(ArtifactCode::Done),
+        transcript: artifact_done(),
         video: None,
         audio: None,
     };

@@ -9,8 +9,8 @@ use crate::{
     http::{Advice, CallError, FailureKind},
     ids::{BotId, MeetingId, TenantId, UtteranceId},
     meeting::{
-        Agent, Answer, Booking, Effect, EffectId, Event, LiveEvent, Meeting, Order, Platform,
-        Presence, Step, UtteranceState,
+        Agent, Answer, ArtifactStatus, Booking, Effect, EffectId, Event, LiveEvent, Meeting, Order,
+        Platform, Presence, Step, UtteranceState,
     },
     vendors::recall::{
         Artifact, ArtifactChange, ArtifactCode, BotCode, BotStatusChange, RecallEvent,
@@ -265,6 +265,13 @@ impl Room {
 pub(super) fn bot_created(id: &str) -> Result<Answer, CallError> {
     Ok(Answer::BotCreated {
         bot_id: BotId(id.to_owned()),
+    })
+}
+
+pub(super) fn artifact_done() -> Option<ArtifactStatus> {
+    Some(ArtifactStatus {
+        code: ArtifactCode::Done,
+        sub_code: None,
     })
 }
 

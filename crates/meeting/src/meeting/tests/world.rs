@@ -11,7 +11,7 @@ use crate::{
     meeting::{
         Answer, ArtifactState, BotState, Effect, EffectId, Event, FoundBot, GreetingState, Meeting,
         Order, RecordingState, Step, Via,
-        tests::room::{booking, minutes, seconds, start_of_time},
+        tests::room::{artifact_done, booking, minutes, seconds, start_of_time},
     },
     vendors::recall::{
         Artifact, ArtifactChange, ArtifactCode, BotCode, BotStatusChange, RecallEvent,
@@ -569,8 +569,8 @@ fn state(bot: &VendorBot) -> BotState {
         statuses: bot.statuses.clone(),
         recordings: if done {
             vec![RecordingState {
-                transcript: Some(ArtifactCode::Done),
-                video: Some(ArtifactCode::Done),
+                transcript: artifact_done(),
+                video: artifact_done(),
                 audio: None,
             }]
         } else {

@@ -127,6 +127,8 @@ pub struct ArtifactSnapshot {
     pub id: Option<String>,
     /// The vendor's status code: `processing`, `done`, `failed`, `deleted`.
     pub status: Option<String>,
+    /// Why, in the vendor's words; an open set.
+    pub sub_code: Option<String>,
     /// Where it can be fetched for some hours. Signed, so it is never stored: it does not survive
     /// serialisation.
     #[serde(skip)]
@@ -475,6 +477,7 @@ fn artifact(media: wire::Media) -> ArtifactSnapshot {
     ArtifactSnapshot {
         id: media.id,
         status: media.status.code,
+        sub_code: media.status.sub_code,
         download_url: url.map(Secret::new),
     }
 }
