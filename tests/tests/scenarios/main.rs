@@ -2,6 +2,7 @@
 //!
 //! Most of them wait most of the time, so they run side by side on one Worker; each has a room of its own.
 
+mod artifacts;
 mod booking;
 mod greeting;
 mod life;
@@ -135,8 +136,28 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             without_any_webhook_the_meeting_is_followed_by_asking
             the_older_form_of_status_webhooks_is_understood
         ;
+        artifacts:
+            the_transcript_is_live_in_the_call_and_final_after_it
+            the_transcript_reads_as_text_and_as_captions
+            the_recording_is_found_at_a_fresh_url_each_time
+            an_artifact_that_the_vendor_could_not_make_is_missed_aloud
+            artifacts_whose_webhooks_are_lost_are_found_by_asking
+            artifacts_are_fetched_although_the_vendor_stumbles
+            what_is_purged_is_gone_here_and_at_the_vendor
+        ;
         talking:
-            a_delegate_is_booked_greets_talks_and_leaves_with_the_transcript_and_the_recording
+            one_thing_is_said_after_the_other
+            an_interruption_cuts_what_is_said_and_drops_what_waits
+            something_urgent_is_said_at_once_instead
+            an_interruption_does_not_cost_the_room_its_greeting
+            speaking_takes_a_call_in_progress_and_a_text_of_some_length
+            the_queue_has_an_end
+            what_cannot_be_spoken_is_written
+            chat_reaches_the_room_up_to_what_the_platform_takes
+            watchers_are_told_the_meeting_first_and_then_all_that_happens
+            every_watcher_sees_the_same_and_none_can_interfere
+            nobody_watches_without_a_key
+            what_the_delegate_wrote_comes_back_marked_with_its_name
         ;
     }
 }
