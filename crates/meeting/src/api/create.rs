@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     meeting_url::platform_of,
-    problem::{FieldError, Problem},
+    problem::{FieldError, Problem, check_text},
     tenant::{TenantSettings, render_greeting},
 };
 use crate::{
@@ -159,24 +159,6 @@ fn parse_start(text: &str, now: Timestamp) -> Result<Timestamp, &'static str> {
         return Err("must be within a year from now");
     }
     Ok(start)
-}
-
-/// Checks that a text is not blank and not too long.
-pub(super) fn check_text(
-    field: &str,
-    value: Option<&str>,
-    max_chars: usize,
-    errors: &mut Vec<FieldError>,
-) {
-    let Some(value) = value else { return };
-    if value.trim().is_empty() {
-        errors.push(FieldError::new(field, "must not be blank"));
-    } else if value.chars().count() > max_chars {
-        errors.push(FieldError::new(
-            field,
-            format!("must have at most {max_chars} characters"),
-        ));
-    }
 }
 
 #[cfg(test)]

@@ -119,3 +119,21 @@ fn title(status: u16) -> &'static str {
         _ => "Internal Server Error",
     }
 }
+
+/// Checks that a text is not blank and not too long.
+pub(super) fn check_text(
+    field: &str,
+    value: Option<&str>,
+    max_chars: usize,
+    errors: &mut Vec<FieldError>,
+) {
+    let Some(value) = value else { return };
+    if value.trim().is_empty() {
+        errors.push(FieldError::new(field, "must not be blank"));
+    } else if value.chars().count() > max_chars {
+        errors.push(FieldError::new(
+            field,
+            format!("must have at most {max_chars} characters"),
+        ));
+    }
+}

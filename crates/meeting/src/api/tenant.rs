@@ -4,10 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    create::check_text,
-    problem::{FieldError, Problem},
-};
+use super::problem::{FieldError, Problem, check_text};
 use crate::meeting::Presence;
 
 /// Defaults for a tenant's meetings; every field is optional.
