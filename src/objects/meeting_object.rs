@@ -4,7 +4,11 @@
 //! ordered it is stored, that an input counts once or not at all, and that an error in one call, or a panic,
 //! leaves the meeting as it was before that call.
 
-use std::{cell::RefCell, panic::AssertUnwindSafe, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    panic::AssertUnwindSafe,
+    rc::Rc,
+};
 
 use attache_meeting::{
     api::{Problem, TranscriptFormat, TranscriptPage, TranscriptQuery, TranscriptSource},
@@ -52,6 +56,8 @@ pub(crate) struct Shell {
     pub(crate) env: Env,
     pub(crate) store: MeetingStore,
     meeting: RefCell<Loaded>,
+    /// When the alarm that this instance knows of rings.
+    alarm: Cell<Option<Timestamp>>,
 }
 
 /// What this instance knows of its storage.
@@ -76,6 +82,7 @@ impl DurableObject for MeetingObject {
                 env,
                 store,
                 meeting: RefCell::new(Loaded::NotYet),
+                alarm: Cell::new(None),
             })),
         }
     }
@@ -98,6 +105,7 @@ impl DurableObject for MeetingObject {
 
     async fn alarm(&self) -> Result<Response> {
         let shell = &*self.shell;
+        shell.alarm.set(None);
         let woken = async {
             shell.wake().await?;
             shell.step(Event::Woke, None).await
@@ -192,30 +200,38 @@ impl Shell {
         Ok(None)
     }
 
-    /// Sets the alarm, tells the watchers, starts the orders.
+    /// Tells the watchers, starts the orders, sets the alarm.
+    ///
+    /// All three are asked for before anything is awaited, so the alarm is part of the same write as the meeting,
+    /// and nothing that is sent leaves before that write is durable.
     async fn follow(
         self: &Rc<Self>,
         step: Step,
         deadline: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<()> {
-        // Called before anything is awaited, so that the alarm is part of the same write as the meeting.
-        match deadline {
-            Some(at) => {
-                let wait = at
-                    .duration_since(now)
-                    .as_millis()
-                    .clamp(0, i128::from(i64::MAX));
-                let wait = i64::try_from(wait).unwrap_or(i64::MAX);
-                self.state.storage().set_alarm(wait).await?;
-            }
-            None => self.state.storage().delete_alarm().await?,
-        }
         self.tell(&step.live, now);
         for order in step.orders {
             self.start(order);
         }
-        Ok(())
+        self.set_alarm(deadline, now).await
+    }
+
+    /// Makes sure that the meeting wakes by its deadline. An alarm that rings earlier stays: waking early is
+    /// harmless, and setting an alarm costs a write.
+    async fn set_alarm(&self, deadline: Option<Timestamp>, now: Timestamp) -> Result<()> {
+        let known = self.alarm.get();
+        let Some(at) = deadline else {
+            self.alarm.set(None);
+            return self.state.storage().delete_alarm().await;
+        };
+        if known.is_some_and(|known| known <= at) {
+            return Ok(());
+        }
+        self.alarm.set(Some(at));
+        let wait = at.duration_since(now).as_millis().max(0);
+        let wait = i64::try_from(wait).unwrap_or(i64::MAX);
+        self.state.storage().set_alarm(wait).await
     }
 
     fn start(self: &Rc<Self>, order: Order) {
