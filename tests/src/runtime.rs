@@ -4,6 +4,7 @@
 //! and storage, and keeps everything it printed.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,11 @@ impl Runtime {
     /// Every line printed since the first start, the Worker's log included.
     pub fn output(&self) -> Vec<String> {
         self.output.lines()
+    }
+
+    /// Where the runtime keeps its databases: the objects' and the directory's.
+    pub fn storage(&self) -> PathBuf {
+        self.home.storage()
     }
 
     /// The secrets among the settings that appear in the output, by line.

@@ -94,7 +94,8 @@ pub(crate) async fn a_bot_that_is_never_let_in_says_whose_patience_ended(
     ] {
         let room = at_the_door(world).await?;
         room.happens(Event::CallEnded(sub_code.to_owned()))?;
-        let meeting = room.until(|meeting| !meeting["ended"].is_null()).await?;
+        let over = |meeting: &Value| meeting["ended"]["reason"] == sub_code;
+        let meeting = room.until(over).await?;
         ended(&meeting, "ended", by, sub_code)?;
         ensure!(meeting["greeting"]["state"] == "skipped", "{meeting}");
         ensure!(
@@ -238,7 +239,8 @@ pub(crate) async fn a_call_that_may_not_be_recorded_is_greeted_and_leaves_nothin
     let meeting = room.until_greeted().await?;
     ensure!(meeting["greeting"]["via"] == "output_audio" && meeting["platform"] == "zoom");
     room.host_ends().await?;
-    let meeting = room.until_status("ended").await?;
+    let over = |meeting: &Value| meeting["ended"]["reason"] == "call_ended_by_host";
+    let meeting = room.until(over).await?;
     ended(&meeting, "ended", "host", "call_ended_by_host")?;
     ensure!(meeting["recording"]["state"] == "none" && meeting["transcript"]["state"] == "none");
     Ok(())

@@ -7,7 +7,9 @@ mod booking;
 mod greeting;
 mod life;
 mod one_bot;
+mod panic;
 mod talking;
+mod tenants;
 mod world;
 
 use std::future::Future;
@@ -144,6 +146,18 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             artifacts_whose_webhooks_are_lost_are_found_by_asking
             artifacts_are_fetched_although_the_vendor_stumbles
             what_is_purged_is_gone_here_and_at_the_vendor
+        ;
+        panic:
+            a_panic_costs_one_request_and_nothing_else
+            nobody_can_ask_for_a_panic_where_it_is_not_switched_on
+        ;
+        tenants:
+            only_the_operator_makes_tenants_and_keys
+            a_key_is_shown_once_and_stops_when_it_is_revoked
+            a_tenants_settings_stand_in_for_what_a_booking_leaves_out
+            another_tenants_meeting_is_not_there
+            nothing_is_answered_without_a_good_key
+            no_key_and_no_secret_is_stored_or_logged
         ;
         talking:
             one_thing_is_said_after_the_other

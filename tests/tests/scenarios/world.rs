@@ -162,7 +162,12 @@ impl<'a> Room<'a> {
             let decided = |artifact: &str| {
                 meeting[artifact]["state"] == "ready" || meeting[artifact]["state"] == "failed"
             };
-            meeting["status"] == "ended" && decided("transcript") && decided("recording")
+            // `done` may overtake the status that says why the call ended.
+            let explained = meeting["ended"]["reason"] != "done";
+            meeting["status"] == "ended"
+                && explained
+                && decided("transcript")
+                && decided("recording")
         })
         .await
     }
