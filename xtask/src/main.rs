@@ -4,6 +4,7 @@
 //! What it knows: the pinned tools, where they land, the order of steps.
 //! What it does not know: anything about meetings or vendors.
 
+mod bench;
 mod build;
 mod demo;
 mod nightly;
@@ -47,6 +48,15 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Measures the Worker side by side with plain JavaScript and the bare runtime
+    Bench {
+        /// One short round: shows that everything works, not how fast
+        #[arg(long)]
+        quick: bool,
+        /// Puts the tables into bench/RESULTS.md
+        #[arg(long, conflicts_with = "quick")]
+        write: bool,
+    },
     /// Runs every check and test
     Test {
         /// Runs this stage only; may be repeated
@@ -61,6 +71,7 @@ fn main() -> ExitCode {
         Command::Build => build::run(),
         Command::Dev { port } => demo::dev(port),
         Command::Demo { keep } => demo::run(keep),
+        Command::Bench { quick, write } => bench::run(quick, write),
         // The count is the last line, whatever it says.
         Command::Test { only } if test::run(&only) => Ok(()),
         Command::Test { .. } => return ExitCode::FAILURE,

@@ -1,0 +1,37 @@
+//! How big the Workers are: as they are, and compressed, which is what the platform's limit is on.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::subject::{ALL, Subject, Workshop};
+
+/// One module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) subject: Subject,
+    pub(crate) module: &'static str,
+    pub(crate) bytes: usize,
+    pub(crate) gzip_bytes: usize,
+}
+
+/// Measures every module.
+pub(crate) fn measure(workshop: &Workshop) -> Result<Vec<Size>> {
+    let mut sizes = Vec::new();
+    for subject in ALL {
+        for module in subject.modules() {
+            let content = workshop.read(module)?;
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+            encoder.write_all(&content)?;
+            sizes.push(Size {
+                subject,
+                module: module.name,
+                bytes: content.len(),
+                gzip_bytes: encoder.finish()?.len(),
+            });
+        }
+    }
+    Ok(sizes)
+}

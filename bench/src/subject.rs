@@ -1,0 +1,152 @@
+//! What is measured: three Workers, and the place from which they are started.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use attache_tests::checkout;
+use tempfile::TempDir;
+
+use crate::config;
+use crate::process::Runtime;
+
+/// A Worker that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The Worker as it is built for deployment.
+    Attache,
+    /// A plain JavaScript Worker that does the same work.
+    JavaScript,
+    /// A Worker that answers at once.
+    Bare,
+}
+
+/// The order in which they take turns.
+pub(crate) const ALL: [Subject; 3] = [Subject::Attache, Subject::JavaScript, Subject::Bare];
+
+/// A file of a Worker, and where it comes from within the checkout.
+pub(crate) struct Module {
+    pub(crate) name: &'static str,
+    pub(crate) source: &'static str,
+}
+
+const fn module(name: &'static str, source: &'static str) -> Module {
+    Module { name, source }
+}
+
+impl Subject {
+    /// What the tables call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Attache => "attache",
+            Self::JavaScript => "JavaScript",
+            Self::Bare => "bare runtime",
+        }
+    }
+
+    /// Its files, the one with the entry point first.
+    pub(crate) fn modules(self) -> &'static [Module] {
+        const ATTACHE: &[Module] = &[
+            module("index.js", "build/index.js"),
+            module("index_bg.wasm", "build/index_bg.wasm"),
+        ];
+        const JAVASCRIPT: &[Module] = &[module("javascript.js", "bench/workers/javascript.js")];
+        const BARE: &[Module] = &[module("bare.js", "bench/workers/bare.js")];
+        match self {
+            Self::Attache => ATTACHE,
+            Self::JavaScript => JAVASCRIPT,
+            Self::Bare => BARE,
+        }
+    }
+}
+
+/// The KV namespace that the Worker is given.
+pub(crate) const DIRECTORY: Module = module("directory.js", "bench/workers/directory.js");
+
+/// A folder with a copy of everything that is started, so that a new build changes nothing half-way.
+#[derive(Debug)]
+pub(crate) struct Workshop {
+    folder: TempDir,
+    workerd: PathBuf,
+    compatibility_date: String,
+}
+
+impl Workshop {
+    /// Copies the Workers and finds the runtime.
+    pub(crate) fn open() -> Result<Self> {
+        let folder = TempDir::with_prefix("attache-bench-")?;
+        let modules = ALL.iter().flat_map(|subject| subject.modules());
+        for module in modules.chain([&DIRECTORY]) {
+            fs::copy(
+                checkout().join(module.source),
+                folder.path().join(module.name),
+            )
+            .with_context(|| format!("could not copy {}", module.source))?;
+        }
+        Ok(Self {
+            folder,
+            workerd: find_workerd()?,
+            compatibility_date: compatibility_date()?,
+        })
+    }
+
+    /// The runtime's executable.
+    pub(crate) fn workerd(&self) -> &Path {
+        &self.workerd
+    }
+
+    /// Where the copies are.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The size and content of a module.
+    pub(crate) fn read(&self, module: &Module) -> Result<Vec<u8>> {
+        fs::read(self.path().join(module.name))
+            .with_context(|| format!("could not read {}", module.name))
+    }
+
+    /// An empty folder for objects' databases.
+    pub(crate) fn storage(&self) -> Result<TempDir> {
+        Ok(TempDir::with_prefix_in("storage-", self.path())?)
+    }
+
+    /// Starts a Worker on this storage, with these variables, behind a socket that is already open.
+    pub(crate) fn start(
+        &self,
+        subject: Subject,
+        storage: &Path,
+        door: std::net::TcpListener,
+        variables: &[(&str, String)],
+    ) -> Result<Runtime> {
+        let text = config::write(subject, &self.compatibility_date, variables);
+        // Next to the modules, which it names by relative paths.
+        let file = self.path().join("config.capnp");
+        fs::write(&file, text).context("could not write the configuration")?;
+        Runtime::start(&self.workerd, &file, storage, door)
+    }
+}
+
+/// The package's own executable: the one in `.bin` may be a script, whose processor time is not the runtime's.
+fn find_workerd() -> Result<PathBuf> {
+    let vendor = checkout().join("node_modules/@cloudflare");
+    let found = fs::read_dir(&vendor)
+        .context("the npm packages are not installed")?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("workerd-"))
+        .map(|entry| entry.path().join("bin/workerd"))
+        .find(|path| path.exists());
+    found.context("the runtime is not among the npm packages")
+}
+
+fn compatibility_date() -> Result<String> {
+    let text = fs::read_to_string(checkout().join("wrangler.toml"))
+        .context("could not read wrangler.toml")?;
+    let config: toml::Table = text.parse().context("wrangler.toml is not TOML")?;
+    let date = config
+        .get("compatibility_date")
+        .and_then(toml::Value::as_str);
+    Ok(date
+        .context("wrangler.toml has no compatibility date")?
+        .to_owned())
+}
