@@ -6,10 +6,12 @@ mod artifacts;
 mod booking;
 mod greeting;
 mod life;
+mod mutation;
 mod one_bot;
 mod panic;
 mod talking;
 mod tenants;
+mod webhooks;
 mod world;
 
 use std::future::Future;
@@ -146,6 +148,16 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             artifacts_whose_webhooks_are_lost_are_found_by_asking
             artifacts_are_fetched_although_the_vendor_stumbles
             what_is_purged_is_gone_here_and_at_the_vendor
+        ;
+        webhooks:
+            what_recall_did_not_sign_is_refused_and_changes_nothing
+            both_families_of_headers_are_understood
+            while_a_secret_is_replaced_either_one_counts
+            every_kind_of_webhook_is_accepted_whoever_it_is_about
+            what_nobody_knows_yet_is_accepted_and_noted
+            what_is_no_webhook_is_refused_with_a_reason
+            a_repeated_webhook_takes_effect_once
+            a_thousand_damaged_webhooks_break_nothing
         ;
         panic:
             a_panic_costs_one_request_and_nothing_else
