@@ -13,7 +13,7 @@ use super::{
     state::{ArtifactState, WarningCode},
 };
 use crate::{
-    http::{CallError, FailureKind},
+    http::{Advice, CallError, FailureKind},
     vendors::recall::{Artifact, ArtifactChange, ArtifactCode},
 };
 use jiff::Timestamp;
@@ -88,6 +88,7 @@ impl BotManager<'_> {
             }
             self.artifact_is(&change.artifact, &change.code, change.sub_code.as_deref());
             self.stop_polling_when_complete();
+            self.start_polling_when_pending();
         }
     }
 
@@ -185,6 +186,13 @@ impl BotManager<'_> {
         }
     }
 
+    fn start_polling_when_pending(&mut self) {
+        let waiting = [self.meeting.transcript, self.meeting.recording];
+        if waiting.contains(&ArtifactState::Pending) && self.meeting.next_poll.is_none() {
+            self.meeting.next_poll = self.next_artifact_poll();
+        }
+    }
+
     /// `DELETE …?purge=true`: Recall's media first, then everything stored here.
     pub(super) fn purge(&mut self) {
         if !self.meeting.status.is_over() {
@@ -200,6 +208,30 @@ impl BotManager<'_> {
             "the content is deleted for good",
             &json!({}),
         );
+    }
+
+    /// Deletes the content once nothing is left that could leave a bot behind.
+    pub(super) fn continue_purge(&mut self) {
+        let busy = self.is_outstanding(|effect| match effect {
+            Effect::CreateBot { .. }
+            | Effect::FindBots
+            | Effect::DeleteBot { .. }
+            | Effect::LeaveCall { .. }
+            | Effect::DeleteMedia { .. }
+            | Effect::Wipe => true,
+            Effect::RecordBot { .. }
+            | Effect::ReadBot { .. }
+            | Effect::Synthesize { .. }
+            | Effect::PlayAudio { .. }
+            | Effect::StopAudio { .. }
+            | Effect::SendChat { .. }
+            | Effect::FetchTranscript { .. }
+            | Effect::UpdateIndex => false,
+        });
+        let removing = self.meeting.removals.values().any(|removal| !removal.done);
+        if !self.meeting.purging || busy || removing || self.meeting.sweep_at.is_some() {
+            return;
+        }
         match self.meeting.bot_id().cloned() {
             Some(bot_id) => {
                 self.order(Effect::DeleteMedia { bot_id });
@@ -215,10 +247,19 @@ impl BotManager<'_> {
     /// Media that Recall does not have is as good as deleted; any other failure leaves the content in place
     /// for the caller to try again.
     pub(super) fn purge_failed(&mut self, error: &CallError) {
-        if error.kind == FailureKind::NotFound {
-            self.wipe();
-        } else {
-            self.meeting.purging = false;
+        let recorded = self.meeting.bot.as_ref().is_some_and(|bot| bot.recorded);
+        let nothing_there = error.kind == FailureKind::NotFound
+            || !recorded
+                && error.advice == Advice::GiveUp
+                && error.kind == FailureKind::InvalidRequest;
+        if nothing_there {
+            return self.wipe();
         }
+        self.meeting.purging = false;
+        self.note(
+            "purge_failed",
+            "Recall did not delete its media; the content is still there",
+            &json!({ "reason": error.reason }),
+        );
     }
 }

@@ -3,6 +3,8 @@
 //! [`BotManager`] carries one event through a meeting; this file holds the way into the call and out of it.
 //! The making of the bot is in `creation.rs`, its removal in `removal.rs`.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -11,9 +13,7 @@ use super::{
     effect::{Effect, LiveEvent, LiveParticipant, Refusal, Step},
     event::{BotState, Event},
     limits,
-    state::{
-        ArtifactState, Bot, Creation, Ended, EndedBy, GreetingState, Meeting, Status, WarningCode,
-    },
+    state::{ArtifactState, Creation, Ended, EndedBy, GreetingState, Meeting, Status, WarningCode},
 };
 use crate::{
     ids::BotId,
@@ -71,10 +71,22 @@ impl<'m> BotManager<'m> {
         self.sweep();
         self.retry_removals();
         self.advance_speech();
+        self.continue_purge();
     }
 
     /// Takes in one webhook, after it was verified and parsed.
     fn recall_reported(&mut self, bot_id: Option<BotId>, name: &str, report: RecallEvent) {
+        let stray = match (&bot_id, self.meeting.bot_id()) {
+            (Some(id), Some(own)) => id != own,
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        };
+        if stray && !matches!(report, RecallEvent::BotStatus(_)) {
+            return self.note(
+                "ignored",
+                "Recall reported something of a bot that is not the meeting's own",
+                &json!({ "event": name, "bot_id": bot_id }),
+            );
+        }
         match report {
             RecallEvent::BotStatus(change) => self.handle_bot_event(bot_id, change),
             RecallEvent::Artifact(change) => self.artifact_reported(&change),
@@ -129,8 +141,7 @@ impl<'m> BotManager<'m> {
             }
         }
         self.explain_end(&change);
-        let Some(bot) = &self.meeting.bot else { return };
-        if is_news(bot, &change) {
+        if self.is_news(&change) {
             self.apply(change);
         }
     }
@@ -139,17 +150,24 @@ impl<'m> BotManager<'m> {
     fn is_own_bot(&mut self, id: &BotId, change: &BotStatusChange) -> bool {
         let own = self.meeting.bot_id() == Some(id);
         let over = self.meeting.status.is_over();
-        if is_final(&change.code) || self.meeting.removals.contains_key(id) {
-            if over && own {
-                return true;
-            }
-            if !is_final(&change.code) && (over || !own) {
+        let gone = is_final(&change.code);
+        if self.meeting.removals.contains_key(id) {
+            if gone {
+                self.removal_seen(id);
+            } else if over || !own {
                 self.remove_again(id);
             }
-            return own;
+            // A bot that was replaced by one that joins now has left; that is not the end of the meeting.
+            return self.meeting.bot_id() == Some(id);
         }
         if own {
+            if over && !gone && self.is_news(change) {
+                self.remove(id, "its meeting is over");
+            }
             return true;
+        }
+        if gone {
+            return false;
         }
         if self.meeting.bot.is_none() && !over && self.meeting.creation.is_asking() {
             self.bot_created(id.clone());
@@ -157,6 +175,27 @@ impl<'m> BotManager<'m> {
         }
         self.remove(id, "a bot of this meeting that should not be there");
         false
+    }
+
+    /// Tells whether a status says more than we know: later by the vendor's clock, and where that does not tell,
+    /// further along.
+    ///
+    /// No time stamp can hide the two that matter most: the way in, and the end.
+    fn is_news(&self, change: &BotStatusChange) -> bool {
+        let Some(bot) = &self.meeting.bot else {
+            return false;
+        };
+        let Some(known) = &bot.code else { return true };
+        let waiting = matches!(self.meeting.status, Status::Scheduled | Status::BotJoining);
+        if waiting && in_call(&change.code)
+            || is_final(&change.code) && !self.meeting.status.is_over()
+        {
+            return true;
+        }
+        match (bot.updated_at, change.updated_at) {
+            (Some(old), Some(new)) if old != new => new > old,
+            _ => rank(&change.code) > rank(known),
+        }
     }
 
     /// Moves the meeting along with a status that is news.
@@ -172,10 +211,13 @@ impl<'m> BotManager<'m> {
         let Some(bot) = &mut self.meeting.bot else {
             return;
         };
-        if bot.code != Some(BotCode::Fatal) {
+        if bot.code != Some(BotCode::Fatal) && code.is_known() {
             bot.code = Some(change.code);
             bot.sub_code = change.sub_code;
-            bot.updated_at = change.updated_at.or(bot.updated_at);
+            // What says nothing about the way in or out must not make those look old.
+            if rank(&code) > 0 {
+                bot.updated_at = change.updated_at.or(bot.updated_at);
+            }
         }
         self.meeting.next_poll = self.next_regular_poll();
         match code {
@@ -353,12 +395,14 @@ impl<'m> BotManager<'m> {
         if self.meeting.watchdog().is_none_or(|at| at > self.now) {
             return;
         }
-        let (status, reason) = if self.meeting.status == Status::InProgress {
-            (Status::Ended, "call_timed_out")
+        let (status, reason, by) = if self.meeting.bot.is_none() {
+            (Status::Failed, "bot_creation_timed_out", EndedBy::Vendor)
+        } else if self.meeting.status == Status::InProgress {
+            (Status::Ended, "call_timed_out", EndedBy::Timeout)
         } else {
-            (Status::Failed, "join_timed_out")
+            (Status::Failed, "join_timed_out", EndedBy::Timeout)
         };
-        self.end(status, reason, EndedBy::Timeout, self.now);
+        self.end(status, reason, by, self.now);
         if let Some(id) = self.meeting.bot_id().cloned() {
             self.remove(&id, "the meeting ran out of time");
         }
@@ -409,11 +453,16 @@ impl<'m> BotManager<'m> {
     /// Recall does not know the bot any more: nothing more is to be had from it.
     pub(super) fn bot_lost(&mut self) {
         let own = self.meeting.bot_id().cloned();
-        let sent_away = own.is_some_and(|id| self.meeting.removals.contains_key(&id));
+        let sent_away = own
+            .as_ref()
+            .is_some_and(|id| self.meeting.removals.contains_key(id));
         if !sent_away || self.meeting.leaving {
             self.end(Status::Failed, "bot_not_found", EndedBy::Vendor, self.now);
             self.give_up_artifacts();
             self.meeting.next_poll = None;
+            if let Some(id) = own {
+                self.remove(&id, "Recall did not find it, which may pass");
+            }
         }
     }
 
@@ -426,6 +475,9 @@ impl<'m> BotManager<'m> {
                 .push(LiveEvent::TranscriptPartial { segment });
             return;
         }
+        if self.is_repeated(&segment) {
+            return;
+        }
         self.meeting.segments += 1;
         if self.meeting.transcript == ArtifactState::None && !self.meeting.status.is_over() {
             self.meeting.transcript = ArtifactState::Live;
@@ -435,14 +487,37 @@ impl<'m> BotManager<'m> {
     }
 }
 
+impl BotManager<'_> {
+    /// Recall may repeat a real-time webhook under a new message id; the words then come with the same speaker
+    /// and time.
+    fn is_repeated(&mut self, segment: &Segment) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (&segment.speaker.id, segment.start.to_bits(), &segment.text).hash(&mut hasher);
+        let print = hasher.finish();
+        let recent = &mut self.meeting.recent_segments;
+        if recent.contains(&print) {
+            return true;
+        }
+        recent.push_back(print);
+        if recent.len() > limits::REMEMBERED_SEGMENTS {
+            recent.pop_front();
+        }
+        false
+    }
+}
+
 impl Meeting {
     /// When the meeting has gone on for longer than it can.
     pub(super) fn watchdog(&self) -> Option<Timestamp> {
         match self.status {
-            Status::Scheduled | Status::BotJoining => self
-                .bot
-                .as_ref()
-                .map(|_| after(self.join_at, limits::JOIN_WATCHDOG)),
+            Status::Scheduled | Status::BotJoining => match (&self.bot, &self.creation) {
+                (Some(_), _) => Some(after(self.join_at, limits::JOIN_WATCHDOG)),
+                (None, Creation::Asking(asking)) => {
+                    let from = asking.since.max(self.join_at);
+                    Some(after(from, limits::CREATION_PATIENCE))
+                }
+                (None, Creation::Planned { .. } | Creation::Made | Creation::Closed) => None,
+            },
             Status::InProgress => {
                 let entered = self.bot.as_ref().and_then(|bot| bot.entered_at);
                 entered.map(|at| after(at, limits::CALL_WATCHDOG))
@@ -460,16 +535,6 @@ impl Meeting {
     /// Tells whether the greeting is still owed.
     pub(super) fn owes_greeting(&self) -> bool {
         self.greeting.state == GreetingState::Pending
-    }
-}
-
-/// Tells whether a status is newer than what we know: later by the vendor's clock, and where that does not
-/// tell, further along.
-fn is_news(bot: &Bot, change: &BotStatusChange) -> bool {
-    let Some(known) = &bot.code else { return true };
-    match (bot.updated_at, change.updated_at) {
-        (Some(old), Some(new)) if old != new => new > old,
-        _ => rank(&change.code) > rank(known),
     }
 }
 

@@ -199,28 +199,21 @@ impl BotManager<'_> {
         }
     }
 
-    /// Plans the next create call; fails the meeting if that would be too late for anybody.
+    /// Plans the next create call.
     fn schedule_create(&mut self, error: &CallError) {
         let join_at = self.meeting.join_at;
         let Creation::Asking(asking) = &mut self.meeting.creation else {
             return;
         };
-        asking.answered = error.status.is_some();
+        asking.answered = error.status.is_some() && error.kind != FailureKind::InFlight;
         asking.doubt |= error.maybe_done;
         asking.renew |= matches!(error.advice, Advice::RetryWithNewKey { .. });
         let seed = u64::from(self.meeting.keys_used);
         let wait = retry::wait(error, asking.attempts.max(1), seed);
-        let at = after(self.now, wait.unwrap_or(limits::CREATION_PAUSE));
-        asking.retry_at = Some(at);
-        let patience = after(asking.since.max(join_at), limits::CREATION_PATIENCE);
-        if at > patience {
-            self.end(
-                Status::Failed,
-                "bot_creation_timed_out",
-                EndedBy::Vendor,
-                self.now,
-            );
-        }
+        // The further away the join, the less hurry there is.
+        let pause = between(self.now, join_at) / 20;
+        let pause = pause.clamp(limits::CREATION_PAUSE, limits::LONGEST_CREATION_PAUSE);
+        asking.retry_at = Some(after(self.now, wait.unwrap_or(pause)));
     }
 
     /// A refusal that repeating cannot change. A bot asked for ahead gets one more chance at its join time,

@@ -114,11 +114,13 @@ impl BotManager<'_> {
     }
 
     /// Takes in what came of an order. A result nobody waits for changes nothing, except that a bot that
-    /// was made exists.
+    /// was made exists, and that audio that was made takes space.
     pub(super) fn effect_finished(&mut self, id: EffectId, result: Result<Answer, CallError>) {
         let Some(outstanding) = self.meeting.effects.remove(&id) else {
-            if let Ok(Answer::BotCreated { bot_id }) = result {
-                self.bot_created(bot_id);
+            match result {
+                Ok(Answer::BotCreated { bot_id }) => self.bot_created(bot_id),
+                Ok(Answer::Synthesized { utterance_id, .. }) => self.drop_clip(utterance_id),
+                Ok(_) | Err(_) => {}
             }
             return;
         };
@@ -166,7 +168,7 @@ impl BotManager<'_> {
             (Effect::DeleteBot { bot_id } | Effect::LeaveCall { bot_id }, _) => {
                 self.removal_done(&bot_id);
             }
-            (Effect::Synthesize { .. }, Answer::Synthesized { duration_ms }) => {
+            (Effect::Synthesize { .. }, Answer::Synthesized { duration_ms, .. }) => {
                 self.synthesized(id, duration_ms);
             }
             (Effect::PlayAudio { .. }, _) => self.playing(id),

@@ -96,6 +96,8 @@ pub enum Answer {
     },
     /// The audio was made and stored.
     Synthesized {
+        /// The utterance.
+        utterance_id: UtteranceId,
         /// Its length.
         duration_ms: u64,
     },

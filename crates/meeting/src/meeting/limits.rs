@@ -104,10 +104,16 @@ pub const MAX_UTTERANCES: usize = 50;
 /// How many orders may be outstanding before callers' chat messages are refused, so that the snapshot stays small.
 pub const MAX_OUTSTANDING: usize = 100;
 
-/// How many warnings are kept on the meeting; the event log has them all.
+/// How many warnings a meeting has at most.
 pub const MAX_WARNINGS: usize = 50;
 
-/// How many stray bots are chased at a time.
+/// How many of the last segments are remembered, to tell repeated ones. Recall repeats at once or not at all.
+pub const REMEMBERED_SEGMENTS: usize = 16;
+
+/// The longest pause between attempts to book a bot that is not needed for days.
+pub const LONGEST_CREATION_PAUSE: Duration = Duration::from_mins(30);
+
+/// How many bots are sent away at a time.
 pub const MAX_REMOVALS: usize = 20;
 
 /// The longest text that is spoken in one utterance.

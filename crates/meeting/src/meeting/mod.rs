@@ -58,9 +58,8 @@ pub use state::{
 use state::{Creation, Greeting, SNAPSHOT_VERSION};
 
 impl Meeting {
-    /// Makes a meeting out of a booking, and gives what is to be done at once.
-    pub fn book(booking: Booking) -> (Self, Step) {
-        let now = booking.created_at;
+    /// Makes a meeting out of a booking at `now`, and gives what is to be done at once.
+    pub fn book(booking: Booking, now: Timestamp) -> (Self, Step) {
         let join_at = booking.join_at();
         let mut meeting = Self {
             version: SNAPSHOT_VERSION,
@@ -81,6 +80,7 @@ impl Meeting {
             speech: VecDeque::new(),
             stopping: None,
             segments: 0,
+            recent_segments: VecDeque::new(),
             transcript: ArtifactState::None,
             recording: ArtifactState::None,
             ended: None,

@@ -23,9 +23,12 @@ use crate::{
 impl BotManager<'_> {
     /// Sends a bot away and keeps at it until Recall has confirmed it.
     pub(super) fn remove(&mut self, bot_id: &BotId, why: &str) {
-        if self.meeting.removals.contains_key(bot_id)
-            || self.meeting.removals.len() >= limits::MAX_REMOVALS
-        {
+        let under_way = self
+            .meeting
+            .removals
+            .values()
+            .filter(|removal| !removal.done);
+        if self.meeting.removals.contains_key(bot_id) || under_way.count() >= limits::MAX_REMOVALS {
             return;
         }
         self.note(
@@ -69,6 +72,19 @@ impl BotManager<'_> {
             removal.since = self.now;
             removal.retry_at = Some(self.now);
         }
+    }
+
+    /// A bot that was sent away has reported its end itself.
+    pub(super) fn removal_seen(&mut self, bot_id: &BotId) {
+        self.removal_done(bot_id);
+        let delete = Effect::DeleteBot {
+            bot_id: bot_id.clone(),
+        };
+        let leave = Effect::LeaveCall {
+            bot_id: bot_id.clone(),
+        };
+        let effects = &mut self.meeting.effects;
+        effects.retain(|_, waiting| waiting.effect != delete && waiting.effect != leave);
     }
 
     fn is_undispatched(&self, bot_id: &BotId) -> bool {

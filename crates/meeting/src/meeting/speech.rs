@@ -68,15 +68,21 @@ impl BotManager<'_> {
         let mut kept = Vec::new();
         let mut audible = false;
         while let Some(utterance) = self.meeting.speech.pop_front() {
-            let started = matches!(
-                utterance.progress,
-                SpeechStage::Starting { .. } | SpeechStage::Playing { .. }
-            );
             if utterance.purpose == Purpose::Greeting && self.meeting.owes_greeting() {
                 kept.push(utterance);
                 continue;
             }
-            audible |= started;
+            // Stopping what Recall has not begun to play stops nothing, so the answer is awaited first.
+            if let SpeechStage::Starting { effect, .. } | SpeechStage::Halting { effect } =
+                utterance.progress
+            {
+                kept.push(Utterance {
+                    progress: SpeechStage::Halting { effect },
+                    ..utterance
+                });
+                continue;
+            }
+            audible |= matches!(utterance.progress, SpeechStage::Playing { .. });
             let heard = self.heard_of(&utterance);
             self.drop_utterance(&utterance, UtteranceState::Interrupted, heard);
         }
@@ -92,7 +98,7 @@ impl BotManager<'_> {
                 let heard = between(since, self.now.min(until));
                 Some(u64::try_from(heard.as_millis()).unwrap_or(u64::MAX))
             }
-            SpeechStage::Starting { .. } => None,
+            SpeechStage::Starting { .. } | SpeechStage::Halting { .. } => None,
             SpeechStage::Text
             | SpeechStage::Synthesizing { .. }
             | SpeechStage::Ready { .. }
@@ -106,6 +112,7 @@ impl BotManager<'_> {
         match utterance.progress {
             SpeechStage::Synthesizing { effect }
             | SpeechStage::Starting { effect, .. }
+            | SpeechStage::Halting { effect }
             | SpeechStage::Chatting { effect } => self.forget(effect),
             SpeechStage::Text
             | SpeechStage::Ready { .. }
@@ -253,6 +260,7 @@ impl BotManager<'_> {
         self.meeting.speech.iter().position(|u| match u.progress {
             SpeechStage::Synthesizing { effect }
             | SpeechStage::Starting { effect, .. }
+            | SpeechStage::Halting { effect }
             | SpeechStage::Chatting { effect } => effect == wanted,
             SpeechStage::Text
             | SpeechStage::Ready { .. }
@@ -273,6 +281,13 @@ impl BotManager<'_> {
         let Some(index) = self.position(id) else {
             return;
         };
+        if matches!(
+            self.meeting.speech[index].progress,
+            SpeechStage::Halting { .. }
+        ) {
+            self.halted(index);
+            return self.stop_audio();
+        }
         let SpeechStage::Starting { duration_ms, .. } = self.meeting.speech[index].progress else {
             return;
         };
@@ -296,10 +311,51 @@ impl BotManager<'_> {
         }
     }
 
+    /// An utterance that was cut off before it was heard is through.
+    fn halted(&mut self, index: usize) {
+        if let Some(utterance) = self.meeting.speech.remove(index) {
+            self.finish(
+                &utterance,
+                UtteranceState::Interrupted,
+                Some(Via::OutputAudio),
+                None,
+            );
+        }
+    }
+
     /// Making or playing the audio failed for good: the words go to the chat instead.
     pub(super) fn speech_failed(&mut self, id: EffectId, error: &CallError) {
-        if let Some(index) = self.position(id) {
+        let Some(index) = self.position(id) else {
+            return;
+        };
+        let progress = &self.meeting.speech[index].progress;
+        let playing = matches!(
+            progress,
+            SpeechStage::Starting { .. } | SpeechStage::Halting { .. }
+        );
+        if playing && error.maybe_done {
+            // Recall may yet play it, and the room would have it twice.
+            self.stop_audio();
+        }
+        if matches!(
+            self.meeting.speech[index].progress,
+            SpeechStage::Halting { .. }
+        ) {
+            self.halted(index);
+        } else {
             self.fall_back_to_chat(index, &error.reason);
+        }
+    }
+
+    /// Audio that came too late to be of use is not kept.
+    pub(super) fn drop_clip(&mut self, utterance_id: UtteranceId) {
+        if !self
+            .meeting
+            .speech
+            .iter()
+            .any(|utterance| utterance.id == utterance_id)
+        {
+            self.step.clips_done.push(utterance_id);
         }
     }
 
@@ -356,18 +412,8 @@ impl BotManager<'_> {
         let Some(index) = self.meeting.speech.iter().position(greeting) else {
             return;
         };
-        match self.meeting.speech[index].progress {
-            SpeechStage::Starting { effect, .. } => {
-                self.forget(effect);
-                // Should Recall still begin to play it, the room would be greeted twice.
-                self.stop_audio();
-            }
-            SpeechStage::Synthesizing { effect } => self.forget(effect),
-            SpeechStage::Text
-            | SpeechStage::Ready { .. }
-            | SpeechStage::Mute
-            | SpeechStage::Playing { .. }
-            | SpeechStage::Chatting { .. } => {}
+        if let SpeechStage::Synthesizing { effect } = self.meeting.speech[index].progress {
+            self.forget(effect);
         }
         self.fall_back_to_chat(index, "speech did not come in time");
     }
@@ -484,12 +530,10 @@ impl Meeting {
             .speech
             .iter()
             .find(|u| u.purpose == Purpose::Greeting)?;
+        // Once Recall was told to play it, only its answer tells whether the room heard it.
         let speech_may_come = matches!(
             greeting.progress,
-            SpeechStage::Text
-                | SpeechStage::Synthesizing { .. }
-                | SpeechStage::Ready { .. }
-                | SpeechStage::Starting { .. }
+            SpeechStage::Text | SpeechStage::Synthesizing { .. } | SpeechStage::Ready { .. }
         );
         let entered = self.bot.as_ref()?.entered_at?;
         (speech_may_come && self.is_in_call()).then(|| after(entered, limits::GREETING_PATIENCE))
@@ -510,7 +554,9 @@ impl UtteranceState {
 
 fn via_of(utterance: &Utterance) -> Option<Via> {
     match utterance.progress {
-        SpeechStage::Starting { .. } | SpeechStage::Playing { .. } => Some(Via::OutputAudio),
+        SpeechStage::Starting { .. }
+        | SpeechStage::Halting { .. }
+        | SpeechStage::Playing { .. } => Some(Via::OutputAudio),
         SpeechStage::Chatting { .. } => Some(Via::Chat),
         SpeechStage::Text
         | SpeechStage::Synthesizing { .. }

@@ -283,6 +283,11 @@ pub(crate) enum SpeechStage {
         /// Its length.
         duration_ms: u64,
     },
+    /// Recall was told to play it, and once that is answered it is to be stopped.
+    Halting {
+        /// The order to play it.
+        effect: EffectId,
+    },
     /// It is being heard.
     Playing {
         /// When Recall accepted it.
@@ -435,6 +440,8 @@ pub struct Meeting {
     /// A stop order that must be through before anything else is played.
     pub(super) stopping: Option<EffectId>,
     pub(crate) segments: u64,
+    /// Prints of the last segments, to tell repeated ones.
+    pub(super) recent_segments: VecDeque<u64>,
     pub(crate) transcript: ArtifactState,
     pub(crate) recording: ArtifactState,
     pub(crate) ended: Option<Ended>,

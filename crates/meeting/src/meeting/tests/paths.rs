@@ -7,11 +7,11 @@ use crate::{
         Answer, ArtifactState, BotState, Effect, EndedBy, Event, FoundBot, GreetingState, Meeting,
         RecordingState, Refusal, Status, UtteranceState, Via, limits,
         tests::room::{
-            Room, artifact_done, booking, bot_created, down, minutes, refused, seconds,
+            Room, artifact_done, audio, booking, bot_created, down, minutes, refused, seconds,
             start_of_time,
         },
     },
-    vendors::recall::{BotCode, BotStatusChange},
+    vendors::recall::{BotCode, BotStatusChange, RecallEvent},
 };
 
 fn create_of(room: &mut Room) -> (String, Option<jiff::Timestamp>) {
@@ -52,10 +52,13 @@ fn a_meeting_minutes_ahead_gets_its_bot_when_it_is_time() {
 fn a_meeting_in_the_past_or_without_a_start_gets_its_bot_now() {
     let past = booking(None).created_at - minutes(30);
     for starts_at in [None, Some(past)] {
-        let (_, step) = Meeting::book(crate::meeting::Booking {
-            starts_at,
-            ..booking(None)
-        });
+        let (_, step) = Meeting::book(
+            crate::meeting::Booking {
+                starts_at,
+                ..booking(None)
+            },
+            start_of_time(),
+        );
         let orders: Vec<_> = step.orders.into_iter().map(|order| order.effect).collect();
         assert!(
             matches!(
@@ -73,10 +76,7 @@ fn the_whole_life_of_a_meeting() {
     assert_eq!(room.meeting.status(), Status::BotJoining);
     room.status("joining_call");
     room.status("in_waiting_room");
-    room.answer(
-        "elevenlabs.synthesize_full",
-        Ok(Answer::Synthesized { duration_ms: 2000 }),
-    );
+    room.answer("elevenlabs.synthesize_full", audio(2000));
     assert!(room.open().is_empty(), "nothing is played in the lobby");
     room.status("in_call_not_recording");
     assert_eq!(room.meeting.status(), Status::InProgress);
@@ -116,10 +116,7 @@ fn the_whole_life_of_a_meeting() {
 #[test]
 fn the_greeting_is_ordered_once_whatever_is_repeated() {
     let mut room = Room::joining();
-    room.answer(
-        "elevenlabs.synthesize_full",
-        Ok(Answer::Synthesized { duration_ms: 2000 }),
-    );
+    room.answer("elevenlabs.synthesize_full", audio(2000));
     for code in [
         "in_call_recording",
         "in_call_not_recording",
@@ -170,10 +167,7 @@ fn chat_greets_when_speech_cannot_be_made() {
 #[test]
 fn chat_greets_when_speech_cannot_be_played() {
     let mut room = Room::joining();
-    room.answer(
-        "elevenlabs.synthesize_full",
-        Ok(Answer::Synthesized { duration_ms: 2000 }),
-    );
+    room.answer("elevenlabs.synthesize_full", audio(2000));
     room.status("in_call_not_recording");
     room.fail_for_good("recall.send_audio", &down("recall.send_audio"));
     room.answer("recall.send_chat_message", Ok(Answer::Done));
@@ -188,7 +182,7 @@ fn chat_greets_when_speech_takes_too_long() {
     let late = room.take("elevenlabs.synthesize_full");
     room.wait(limits::GREETING_PATIENCE);
     room.answer("recall.send_chat_message", Ok(Answer::Done));
-    room.finish(late.id, Ok(Answer::Synthesized { duration_ms: 2000 }));
+    room.finish(late.id, audio(2000));
     room.wait(seconds(30));
     assert!(
         !room.open().contains(&"recall.send_audio"),
@@ -593,14 +587,8 @@ fn utterances_are_played_one_after_the_other() {
     let mut room = Room::in_call();
     room.say(1, "one", false);
     room.say(2, "two", false);
-    room.answer(
-        "elevenlabs.synthesize_full",
-        Ok(Answer::Synthesized { duration_ms: 4000 }),
-    );
-    room.answer(
-        "elevenlabs.synthesize_full",
-        Ok(Answer::Synthesized { duration_ms: 1000 }),
-    );
+    room.answer("elevenlabs.synthesize_full", audio(4000));
+    room.answer("elevenlabs.synthesize_full", audio(1000));
     room.answer("recall.send_audio", Ok(Answer::Done));
     room.wait(seconds(4));
     assert!(room.open().is_empty(), "the second waits for the first");
@@ -629,17 +617,11 @@ fn interrupting_stops_what_is_said_and_drops_what_waits() {
     let mut room = Room::in_call();
     room.say(1, "one", false);
     room.say(2, "two", false);
-    room.answer(
-        "elevenlabs.synthesize_full",
-        Ok(Answer::Synthesized { duration_ms: 4000 }),
-    );
+    room.answer("elevenlabs.synthesize_full", audio(4000));
     room.answer("recall.send_audio", Ok(Answer::Done));
     room.wait(seconds(1));
     room.say(3, "three", true);
-    room.answer(
-        "elevenlabs.synthesize_full",
-        Ok(Answer::Synthesized { duration_ms: 100 }),
-    );
+    room.answer("elevenlabs.synthesize_full", audio(100));
     room.orders
         .retain(|o| !matches!(&o.effect, Effect::Synthesize { text, .. } if text == "two"));
     let third = room
@@ -647,7 +629,7 @@ fn interrupting_stops_what_is_said_and_drops_what_waits() {
         .iter()
         .find(|o| o.effect.operation() == "elevenlabs.synthesize_full");
     if let Some(id) = third.map(|o| o.id) {
-        room.finish(id, Ok(Answer::Synthesized { duration_ms: 100 }));
+        room.finish(id, audio(100));
     }
     assert!(
         !room.open().contains(&"recall.send_audio"),
@@ -665,10 +647,7 @@ fn interrupting_stops_what_is_said_and_drops_what_waits() {
 #[test]
 fn interrupting_does_not_drop_a_greeting_that_is_owed() {
     let mut room = Room::joining();
-    room.answer(
-        "elevenlabs.synthesize_full",
-        Ok(Answer::Synthesized { duration_ms: 2000 }),
-    );
+    room.answer("elevenlabs.synthesize_full", audio(2000));
     room.status("in_call_not_recording");
     room.send(Event::InterruptRequested);
     room.answer("recall.send_audio", Ok(Answer::Done));
@@ -855,7 +834,7 @@ fn purging_deletes_the_vendors_media_before_our_own_content() {
 
 #[test]
 fn the_stored_form_is_pinned() {
-    let (meeting, _) = Meeting::book(booking(Some(minutes(60))));
+    let (meeting, _) = Meeting::book(booking(Some(minutes(60))), start_of_time());
     let stored: serde_json::Value = serde_json::from_str(&meeting.to_snapshot().unwrap()).unwrap();
     let pinned: serde_json::Value = serde_json::from_str(include_str!("snapshot_v1.json")).unwrap();
     assert_eq!(
@@ -866,11 +845,194 @@ fn the_stored_form_is_pinned() {
 
 #[test]
 fn a_snapshot_of_a_newer_version_is_refused() {
-    let (meeting, _) = Meeting::book(booking(None));
+    let (meeting, _) = Meeting::book(booking(None), start_of_time());
     let newer = meeting
         .to_snapshot()
         .unwrap()
         .replacen("\"version\":1", "\"version\":2", 1);
     let error = Meeting::from_snapshot(&newer).unwrap_err().to_string();
     assert!(error.contains("version 2"), "{error}");
+}
+
+#[test]
+fn a_search_that_never_answers_does_not_keep_a_meeting_alive() {
+    let mut room = Room::book(None);
+    room.answer("recall.create_bot", Err(down("recall.create_bot")));
+    for _ in 0..200 {
+        while room.open().contains(&"recall.find_bots") {
+            room.answer(
+                "recall.find_bots",
+                Err(refused(403, FailureKind::Forbidden)),
+            );
+        }
+        while room.open().contains(&"recall.create_bot") {
+            let empty = CallError {
+                advice: Advice::RetryWithNewKey { after: None },
+                ..refused(507, FailureKind::PoolEmpty)
+            };
+            room.answer("recall.create_bot", Err(empty));
+        }
+        room.wait(seconds(10));
+    }
+    let ended = room.meeting.view().ended.unwrap();
+    assert_eq!(ended.reason, "bot_creation_timed_out");
+}
+
+#[test]
+fn a_conflict_does_not_count_as_an_answer_that_calls_for_a_new_key() {
+    let mut room = Room::book(None);
+    let mut keys = std::collections::BTreeSet::new();
+    for _ in 0..8 {
+        keys.insert(create_of_answered(&mut room));
+        room.answer("recall.find_bots", Ok(Answer::BotsFound { bots: vec![] }));
+        room.wait(seconds(45));
+    }
+    assert_eq!(keys.len(), 1, "{keys:?}");
+}
+
+fn create_of_answered(room: &mut Room) -> String {
+    let conflict = CallError {
+        status: Some(409),
+        kind: FailureKind::InFlight,
+        ..down("recall.create_bot")
+    };
+    let order = room.answer("recall.create_bot", Err(conflict));
+    match order.effect {
+        Effect::CreateBot { key, .. } => key,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn no_time_stamp_hides_the_way_in_or_the_end() {
+    for (code, at) in [
+        ("recording_permission_denied", "2026-12-01T12:30:00Z"),
+        ("levitating", "2026-12-01T13:30:00Z"),
+        ("joining_call", "9999-12-30T00:00:00Z"),
+    ] {
+        let mut room = Room::joining();
+        room.status_at("bot-1", code, None, at.parse().unwrap());
+        room.status("in_call_not_recording");
+        assert_eq!(room.meeting.status(), Status::InProgress, "{code}");
+        room.status_of("bot-1", "call_ended", Some("call_ended_by_host"));
+        assert_eq!(room.meeting.status(), Status::Ended, "{code}");
+    }
+}
+
+#[test]
+fn purging_waits_until_no_bot_can_be_left_behind() {
+    let mut room = Room::book(None);
+    room.send(Event::CancelRequested);
+    room.send(Event::PurgeRequested);
+    room.wait(seconds(20));
+    assert!(
+        !room.open().contains(&"meeting.wipe"),
+        "a bot is still being made"
+    );
+    room.answer("recall.create_bot", bot_created("bot-1"));
+    assert!(
+        !room.open().contains(&"meeting.wipe"),
+        "the bot is still there"
+    );
+    room.answer("recall.leave_call", Ok(Answer::Done));
+    room.wait(minutes(15));
+    while room.open().contains(&"recall.find_bots") {
+        room.answer("recall.find_bots", Ok(Answer::BotsFound { bots: vec![] }));
+        room.wait(minutes(11));
+    }
+    room.take("meeting.wipe");
+}
+
+#[test]
+fn a_bot_that_turns_up_after_it_was_not_found_is_sent_away() {
+    let mut room = Room::joining();
+    room.wait(limits::POLL_JOINING);
+    room.answer("recall.get_bot", Err(refused(404, FailureKind::NotFound)));
+    assert_eq!(room.meeting.status(), Status::Failed);
+    room.answer(
+        "recall.leave_call",
+        Err(refused(404, FailureKind::NotFound)),
+    );
+    room.wait(seconds(30));
+    room.status("in_call_recording");
+    room.take("recall.leave_call");
+}
+
+#[test]
+fn a_greeting_that_was_being_played_at_a_crash_is_not_written_as_well() {
+    let mut room = Room::joining();
+    room.answer("elevenlabs.synthesize_full", audio(2000));
+    room.status("in_call_not_recording");
+    let before = room.take("recall.send_audio");
+    room.now += seconds(20);
+    room.send(Event::Restored);
+    let again = room.take("recall.send_audio");
+    assert_eq!(
+        before.id, again.id,
+        "the same key tells whether it was heard"
+    );
+    assert!(!room.open().contains(&"recall.send_chat_message"));
+    room.finish(again.id, Ok(Answer::Done));
+    assert_eq!(room.meeting.view().greeting.via, Some(Via::OutputAudio));
+}
+
+#[test]
+fn what_is_about_to_be_played_is_stopped_once_it_plays() {
+    let mut room = Room::in_call();
+    room.say(1, "one", false);
+    room.answer("elevenlabs.synthesize_full", audio(4000));
+    let first = room.take("recall.send_audio");
+    room.say(2, "two", true);
+    room.answer("elevenlabs.synthesize_full", audio(1000));
+    assert!(
+        room.open().is_empty(),
+        "stopping what does not play stops nothing"
+    );
+    room.finish(first.id, Ok(Answer::Done));
+    room.answer("recall.stop_audio", Ok(Answer::Done));
+    room.answer("recall.send_audio", Ok(Answer::Done));
+    assert!(
+        room.utterances()
+            .contains(&("one".to_owned(), UtteranceState::Interrupted))
+    );
+}
+
+#[test]
+fn a_bot_that_has_left_is_not_told_to_leave_again() {
+    let mut room = Room::in_call();
+    room.send(Event::CancelRequested);
+    room.answer(
+        "recall.leave_call",
+        Err(refused(400, FailureKind::InvalidRequest)),
+    );
+    room.status_of("bot-1", "call_ended", Some("bot_received_leave_call"));
+    room.wait(minutes(10));
+    assert!(!room.open().contains(&"recall.leave_call"));
+}
+
+#[test]
+fn what_a_stray_bot_reports_of_the_call_is_not_ours() {
+    let mut room = Room::in_call();
+    room.status_of("bot-2", "in_call_recording", None);
+    let segment = crate::vendors::recall::SpokenSegment {
+        speaker: crate::vendors::recall::Speaker {
+            id: None,
+            name: None,
+        },
+        start: 1.0,
+        end: 2.0,
+        text: "hello".to_owned(),
+        words: Vec::new(),
+        language: None,
+    };
+    let heard = |segment: &crate::vendors::recall::SpokenSegment| RecallEvent::Transcript {
+        partial: false,
+        segment: segment.clone(),
+    };
+    assert!(room.report("bot-2", heard(&segment)).segments.is_empty());
+    assert_eq!(room.report("bot-1", heard(&segment)).segments.len(), 1);
+    assert!(
+        room.report("bot-1", heard(&segment)).segments.is_empty(),
+        "repeated under another id"
+    );
 }

@@ -63,7 +63,7 @@ pub(super) fn seconds(n: u64) -> Duration {
 
 impl Room {
     pub(super) fn book(starts_in: Option<Duration>) -> Self {
-        let (meeting, step) = Meeting::book(booking(starts_in));
+        let (meeting, step) = Meeting::book(booking(starts_in), start_of_time());
         let mut room = Self {
             meeting,
             now: start_of_time(),
@@ -77,10 +77,7 @@ impl Room {
     /// A meeting whose bot is in the call and recording, greeted.
     pub(super) fn in_call() -> Self {
         let mut room = Self::joining();
-        room.answer(
-            "elevenlabs.synthesize_full",
-            Ok(Answer::Synthesized { duration_ms: 2000 }),
-        );
+        room.answer("elevenlabs.synthesize_full", audio(2000));
         room.status("in_call_recording");
         room.answer("recall.send_audio", Ok(Answer::Done));
         room.wait(seconds(3));
@@ -265,6 +262,14 @@ impl Room {
 pub(super) fn bot_created(id: &str) -> Result<Answer, CallError> {
     Ok(Answer::BotCreated {
         bot_id: BotId(id.to_owned()),
+    })
+}
+
+/// Audio of some length; which utterance it is for matters only when nobody waits for it.
+pub(super) fn audio(duration_ms: u64) -> Result<Answer, CallError> {
+    Ok(Answer::Synthesized {
+        utterance_id: UtteranceId::mint(start_of_time(), 99),
+        duration_ms,
     })
 }
 

@@ -80,6 +80,8 @@ pub(super) struct World {
     trouble: u64,
     bots: Vec<VendorBot>,
     keys: BTreeMap<String, (Timestamp, BotId)>,
+    /// An order to play was carried out and the answer lost for good, so that chat greets as well.
+    audio_in_doubt: bool,
     /// Audio heard by the room, by the key it was sent under.
     heard: BTreeMap<String, UtteranceId>,
     chats: BTreeMap<String, String>,
@@ -101,13 +103,14 @@ impl World {
         };
         let trouble = [0, 5, 20, 50][usize::try_from(chance.below(4)).unwrap()];
         let now = start_of_time();
-        let (meeting, step) = Meeting::book(booking(starts_in));
+        let (meeting, step) = Meeting::book(booking(starts_in), now);
         let mut world = Self {
             meeting,
             now,
             trouble,
             bots: Vec::new(),
             keys: BTreeMap::new(),
+            audio_in_doubt: false,
             heard: BTreeMap::new(),
             chats: BTreeMap::new(),
             answers: Vec::new(),
@@ -232,6 +235,7 @@ impl World {
         let wait = self.chance.millis(2000);
         let operation = order.effect.operation();
         if self.in_trouble() && self.chance.percent(self.trouble) {
+            self.audio_in_doubt |= matches!(order.effect, Effect::PlayAudio { .. });
             return match self.chance.below(6) {
                 0 => (
                     wait,
@@ -300,7 +304,10 @@ impl World {
             },
             Effect::DeleteBot { bot_id } => self.delete(&bot_id, operation),
             Effect::LeaveCall { bot_id } => self.leave(&bot_id, operation),
-            Effect::Synthesize { .. } => Ok(Answer::Synthesized { duration_ms: 2000 }),
+            Effect::Synthesize { utterance_id, .. } => Ok(Answer::Synthesized {
+                utterance_id,
+                duration_ms: 2000,
+            }),
             Effect::PlayAudio {
                 bot_id,
                 utterance_id,
@@ -475,6 +482,14 @@ impl World {
             "two bots are in the call\n{}",
             self.tale()
         );
+        if !self.audio_in_doubt {
+            let greetings = self.greetings() + self.written_greetings();
+            assert!(
+                greetings <= 1,
+                "the room was greeted in speech and in chat\n{}",
+                self.tale()
+            );
+        }
         assert!(
             self.greetings() <= 1,
             "the room heard the greeting twice\n{}",
@@ -534,6 +549,11 @@ impl World {
             "something is left to do\n{}",
             self.tale()
         );
+    }
+
+    fn written_greetings(&self) -> usize {
+        let greeting = &self.meeting.booking().agent.greeting;
+        self.chats.values().filter(|text| *text == greeting).count()
     }
 
     fn greetings(&self) -> usize {
