@@ -252,7 +252,7 @@ pub(crate) async fn artifacts_are_fetched_although_the_vendor_stumbles(
     world: &World,
 ) -> Result<()> {
     let room = talked(world).await?;
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     for fault in [Fault::HtmlError, Fault::CloseWithoutAnswer] {
         simulator.fault_for(&room.url, Operation::RetrieveBot, fault);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{MeetingScript, Operation};
-use attache_tests::{ADMIN_API_KEY, System, read};
+use attache_tests::{ADMIN_API_KEY, read};
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Body, Method};
@@ -30,7 +30,7 @@ pub(crate) async fn a_meeting_ahead_is_booked_with_recall_at_once_to_join_early(
 ) -> Result<()> {
     for (minutes, dedicated) in [(12, false), (120, true)] {
         let mut room = world.room().await?;
-        let simulator = &room.system.simulator;
+        let simulator = room.simulator;
         simulator.script_meeting(&room.url, MeetingScript::manual());
         let starts_at = in_seconds(minutes * 60);
         let booking = room.booking_with(json!({ "starts_at": starts_at.to_string() }));
@@ -48,13 +48,14 @@ pub(crate) async fn a_meeting_ahead_is_booked_with_recall_at_once_to_join_early(
 }
 
 pub(crate) async fn a_bot_booked_ahead_is_not_made_again_when_its_time_has_come(
-    _: &World,
+    world: &World,
 ) -> Result<()> {
     // The earliest join there is brings the time of a bot made ahead within seconds.
-    let system = System::start_with(vendors(), |settings| {
-        settings.with("EARLY_JOIN_MINUTES", "10")
-    })
-    .await?;
+    let system = world
+        .start(vendors(), |settings| {
+            settings.with("EARLY_JOIN_MINUTES", "10")
+        })
+        .await?;
     let mut room = Room::new(&system);
     system
         .simulator

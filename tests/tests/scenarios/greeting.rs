@@ -7,7 +7,6 @@ use attache_simulator::audio::mp3;
 use attache_simulator::{
     Delivery, Fault, MadeUpWebhook, MeetingScript, Operation, Reorder, RequestSeen,
 };
-use attache_tests::System;
 use serde_json::{Value, json};
 
 use crate::world::{Room, SOON, World, text, vendors, warnings};
@@ -46,7 +45,7 @@ pub(crate) async fn the_greeting_is_made_as_the_bot_needs_it_and_heard_as_it_was
     ensure!(clip.text == Some(room.greeting()) && clip.duration_ms > 1_000);
 
     // The same speech again, to look into what the room was played.
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     let again = reqwest::Client::new()
         .post(format!(
             "{}{}?{}",
@@ -141,13 +140,12 @@ pub(crate) async fn entering_again_and_again_greets_once(world: &World) -> Resul
         "joining_call",
         "in_call_recording",
     ] {
-        let now = room.system.simulator.now().to_string();
+        let now = room.simulator.now().to_string();
         let status = json!({ "code": code, "sub_code": null, "updated_at": now });
         let about = json!({ "id": bot.id, "metadata": bot.metadata });
         let body =
             json!({ "event": format!("bot.{code}"), "data": { "data": status, "bot": about } });
         let answered = room
-            .system
             .simulator
             .emit_webhook(MadeUpWebhook::new(&body))
             .await?;
@@ -206,7 +204,7 @@ pub(crate) async fn speech_that_cannot_be_made_greets_in_the_chat(world: &World)
         let name = format!("{fault:?}");
         let room = world.room().await?;
         for _ in 0..times {
-            let simulator = &room.system.simulator;
+            let simulator = room.simulator;
             simulator.fault_for_text(&room.agent, Operation::TextToSpeech, fault.clone());
         }
         greets_in_the_chat(room, SOON).await.context(name)?;
@@ -218,7 +216,7 @@ pub(crate) async fn speech_that_does_not_come_in_time_greets_in_the_chat(
     world: &World,
 ) -> Result<()> {
     let room = world.room().await?;
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator.fault_for_text(
         &room.agent,
         Operation::TextToSpeech,
@@ -230,7 +228,7 @@ pub(crate) async fn speech_that_does_not_come_in_time_greets_in_the_chat(
 pub(crate) async fn speech_that_cannot_be_played_greets_in_the_chat(world: &World) -> Result<()> {
     for (fault, times) in [(Fault::status(400), 1), (Fault::status(500), 3)] {
         let room = world.room().await?;
-        let simulator = &room.system.simulator;
+        let simulator = room.simulator;
         simulator.fault_n_for(&room.url, Operation::OutputAudio, fault, times);
         greets_in_the_chat(room, SOON).await?;
     }
@@ -238,10 +236,11 @@ pub(crate) async fn speech_that_cannot_be_played_greets_in_the_chat(world: &Worl
 }
 
 pub(crate) async fn without_a_speech_vendor_the_delegate_greets_in_the_chat(
-    _: &World,
+    world: &World,
 ) -> Result<()> {
-    let system =
-        System::start_with(vendors(), |settings| settings.without("ELEVENLABS_API_KEY")).await?;
+    let system = world
+        .start(vendors(), |settings| settings.without("ELEVENLABS_API_KEY"))
+        .await?;
     let room = Room::new(&system).meet(MeetingScript::instant()).await?;
     let meeting = room.until_greeted().await?;
     ensure!(meeting["greeting"]["via"] == "chat", "{meeting}");
@@ -271,7 +270,7 @@ pub(crate) async fn a_greeting_neither_spoken_nor_written_says_so_and_the_meetin
     world: &World,
 ) -> Result<()> {
     let room = world.room().await?;
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator.fault_for_text(&room.agent, Operation::TextToSpeech, Fault::status(401));
     simulator.fault_for(&room.url, Operation::SendChatMessage, Fault::status(400));
     let room = room.meet(MeetingScript::instant()).await?;
@@ -288,7 +287,7 @@ pub(crate) async fn a_platform_without_a_chat_is_not_greeted_in_it(world: &World
         "https://acme.webex.com/meet/{}",
         room.agent.replace(' ', "-")
     );
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator.fault_for_text(&room.agent, Operation::TextToSpeech, Fault::status(401));
     let room = room.meet(MeetingScript::instant()).await?;
     silent(&room).await?;
@@ -300,7 +299,7 @@ pub(crate) async fn a_greeting_whose_playing_is_in_doubt_is_heard_once(
 ) -> Result<()> {
     for fault in [Fault::CloseAfterAccept, Fault::CloseMidBody, Fault::Garbage] {
         let room = world.room().await?;
-        let simulator = &room.system.simulator;
+        let simulator = room.simulator;
         simulator.fault_for(&room.url, Operation::OutputAudio, fault);
         let room = room.meet(MeetingScript::instant()).await?;
         room.until_greeted().await?;
@@ -318,7 +317,7 @@ pub(crate) async fn a_greeting_whose_playing_is_never_answered_is_heard_once(
     world: &World,
 ) -> Result<()> {
     let room = world.room().await?;
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator.fault_for(&room.url, Operation::OutputAudio, Fault::TimeoutAfterAccept);
     let room = room.meet(MeetingScript::instant()).await?;
     let meeting = room.until_greeted().await?;

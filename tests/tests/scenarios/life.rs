@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
     Delivery, Event, MadeUpWebhook, MeetingScript, Operation, Person, instant_ending,
 };
-use attache_tests::System;
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -38,7 +37,7 @@ fn status(room: &Room<'_>, code: &str, sub_code: Option<&str>, at: Timestamp) ->
 }
 
 async fn emit(room: &Room<'_>, body: &Value) -> Result<()> {
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     let answered = simulator.emit_webhook(MadeUpWebhook::new(body)).await?;
     ensure!(answered == [200], "{answered:?}");
     Ok(())
@@ -188,7 +187,7 @@ pub(crate) async fn a_bot_that_cannot_join_fails_the_meeting_with_the_vendors_wo
         ensure!(meeting["bot"]["code"] == "fatal" && meeting["bot"]["sub_code"] == sub_code);
         ensure!(meeting["greeting"]["state"] == "skipped", "{meeting}");
 
-        let simulator = &room.system.simulator;
+        let simulator = room.simulator;
         let bot = room.bot()?.id;
         let late_done = |entry: &attache_simulator::Entry| {
             entry.what.webhook().is_some_and(|webhook| {
@@ -228,7 +227,7 @@ pub(crate) async fn a_call_that_may_not_be_recorded_is_greeted_and_leaves_nothin
     world: &World,
 ) -> Result<()> {
     let mut room = world.room().await?;
-    room.url = "https://us02web.zoom.us/j/86012345678?pwd=abc".to_owned();
+    "https://us02web.zoom.us/j/86012345678?pwd=abc".clone_into(&mut room.url);
     let denied = "zoom_local_recording_request_denied_by_host".to_owned();
     let script = MeetingScript::empty()
         .then(Duration::ZERO, Event::JoiningCall)
@@ -311,10 +310,10 @@ pub(crate) async fn calling_off_before_there_is_a_bot_makes_none(world: &World) 
 }
 
 pub(crate) async fn calling_off_while_the_machine_starts_makes_the_bot_leave(
-    _: &World,
+    world: &World,
 ) -> Result<()> {
     // The vendor's clock is moved, so the vendor is not shared.
-    let system = System::start(vendors()).await?;
+    let system = world.start(vendors(), |settings| settings).await?;
     let mut room = Room::new(&system);
     let starts_at = Timestamp::now() + SignedDuration::from_hours(2);
     let booking = room.booking_with(json!({ "starts_at": starts_at.to_string() }));
@@ -346,7 +345,7 @@ pub(crate) async fn calling_off_at_the_door_makes_the_bot_leave(world: &World) -
     let room = at_the_door(world).await?;
     let meeting = room.api.delete_meeting(&room.id).await?.expect(202)?;
     ended(&meeting, "cancelled", "api", "cancelled")?;
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator
         .wait_for_status(&room.url, "call_ended", SOON)
         .await?;
@@ -400,7 +399,7 @@ pub(crate) async fn without_any_webhook_the_meeting_is_followed_by_asking(
     let meeting = room.until_settled_within(patience).await?;
     ended(&meeting, "ended", "api", "bot_received_leave_call")?;
     ensure!(meeting["transcript"]["state"] == "ready" && meeting["recording"]["state"] == "ready");
-    let news = room.system.simulator.journal();
+    let news = room.simulator.journal();
     let bot = room.bot()?.id;
     let told = news
         .iter()

@@ -2,8 +2,10 @@
 //!
 //! Most of them wait most of the time, so they run side by side on one Worker; each has a room of its own.
 
+mod alone;
 mod artifacts;
 mod booking;
+mod crash;
 mod greeting;
 mod life;
 mod mutation;
@@ -50,11 +52,14 @@ fn main() -> Result<ExitCode> {
         world: World::default(),
         handle: runtime.handle().clone(),
     });
-    let conclusion = libtest_mimic::run(&arguments, trials(&stage));
+    let side_by_side = libtest_mimic::run(&arguments, trials(&stage));
+    arguments.test_threads = Some(1);
+    let alone = libtest_mimic::run(&arguments, trials_alone(&stage));
     // The Worker stops here, and its folder goes.
     let _inside = runtime.enter();
     drop(stage);
-    Ok(conclusion.exit_code())
+    let failed = side_by_side.has_failed() || alone.has_failed();
+    Ok(ExitCode::from(u8::from(failed)))
 }
 
 /// Where scenarios are played.
@@ -74,6 +79,18 @@ impl Stage {
     }
 }
 
+/// What needs the Worker for itself, or all that went before.
+fn trials_alone(stage: &Arc<Stage>) -> Vec<Trial> {
+    trials! { stage;
+        alone:
+            the_greeting_is_heard_within_two_seconds_of_entering
+            the_log_of_all_scenarios_holds_no_secret
+        ;
+    }
+}
+
+/// Everything else, side by side.
+#[expect(clippy::too_many_lines, reason = "a flat list")]
 fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
         booking:
@@ -158,6 +175,11 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             what_is_no_webhook_is_refused_with_a_reason
             a_repeated_webhook_takes_effect_once
             a_thousand_damaged_webhooks_break_nothing
+        ;
+        crash:
+            killed_at_any_step_a_meeting_completes_with_one_bot_and_one_greeting
+            killed_again_and_again_meetings_complete_with_one_bot_and_one_greeting
+            killed_before_its_time_a_booked_meeting_is_joined_on_time
         ;
         panic:
             a_panic_costs_one_request_and_nothing_else

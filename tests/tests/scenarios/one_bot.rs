@@ -20,7 +20,7 @@ async fn made_despite<'a>(
 ) -> Result<(Room<'a>, Value)> {
     let room = world.room().await?;
     for fault in faults {
-        let simulator = &room.system.simulator;
+        let simulator = room.simulator;
         simulator.fault_for(&room.url, Operation::CreateBot, fault.clone());
     }
     let room = room.meet(script).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn a_rate_limit_is_waited_for_with_the_same_key(world: &World) 
     let limited = Fault::status_retry_after(429, 3);
     let (room, meeting) = made_despite(world, MeetingScript::instant(), &[limited]).await?;
     was_repeated(&room, &meeting, 2)?;
-    let journal = room.system.simulator.journal();
+    let journal = room.simulator.journal();
     let times: Vec<_> = journal
         .iter()
         .filter(|entry| {
@@ -107,7 +107,7 @@ pub(crate) async fn an_empty_pool_is_given_half_a_minute_when_it_names_no_time(
     world: &World,
 ) -> Result<()> {
     let room = world.room().await?;
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator.fault_for(&room.url, Operation::CreateBot, Fault::status(507));
     let room = room.meet(MeetingScript::instant()).await?;
     let patience = SOON + Duration::from_secs(30);
@@ -211,7 +211,7 @@ pub(crate) async fn a_silent_bot_of_a_call_that_was_never_answered_is_found_by_a
         (Fault::TimeoutAfterAccept, SOON + Duration::from_secs(30)),
     ] {
         let room = world.room().await?;
-        let simulator = &room.system.simulator;
+        let simulator = room.simulator;
         simulator.fault_for(&room.url, Operation::CreateBot, fault);
         let room = room.meet(MeetingScript::manual()).await?;
         let meeting = room
@@ -227,7 +227,7 @@ pub(crate) async fn asking_for_a_bot_goes_on_beyond_the_quick_attempts(
     world: &World,
 ) -> Result<()> {
     let room = world.room().await?;
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator.fault_n_for(&room.url, Operation::CreateBot, Fault::status(500), 3);
     let room = room.meet(MeetingScript::instant()).await?;
     let patience = SOON + Duration::from_secs(40);
@@ -270,7 +270,7 @@ pub(crate) async fn a_refusal_fails_the_meeting_and_says_who_refused_and_why(
         (Fault::status(403), "bot_creation_refused", "firewall"),
     ] {
         let room = world.room().await?;
-        let simulator = &room.system.simulator;
+        let simulator = room.simulator;
         simulator.fault_for(&room.url, Operation::CreateBot, fault);
         let room = room.meet(MeetingScript::instant()).await?;
         let meeting = room.until_status("failed").await?;
@@ -318,7 +318,7 @@ pub(crate) async fn a_second_bot_that_carries_the_meetings_name_is_sent_away(
     let own = room.bot()?;
     let other = json!({ "meeting_url": room.url, "metadata": own.metadata });
     let made = reqwest::Client::new()
-        .post(format!("{}/bot/", room.system.simulator.recall_base_url()))
+        .post(format!("{}/bot/", room.simulator.recall_base_url()))
         .header("authorization", "Token fake-recall-key")
         .json(&other)
         .send()

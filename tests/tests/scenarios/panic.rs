@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::MeetingScript;
-use attache_tests::{Answer, System};
+use attache_tests::Answer;
 use serde_json::json;
 
 use crate::world::{Room, SOON, World, is_problem, text, vendors};
@@ -12,9 +12,10 @@ async fn panic(room: &Room<'_>) -> Result<Answer> {
     room.api.post(&path, &json!({})).await
 }
 
-pub(crate) async fn a_panic_costs_one_request_and_nothing_else(_: &World) -> Result<()> {
-    let system =
-        System::start_with(vendors(), |settings| settings.with("FAULT_INJECTION", "on")).await?;
+pub(crate) async fn a_panic_costs_one_request_and_nothing_else(world: &World) -> Result<()> {
+    let system = world
+        .start(vendors(), |settings| settings.with("FAULT_INJECTION", "on"))
+        .await?;
     let hit = Room::new(&system).meet(MeetingScript::instant()).await?;
     let neighbour = Room::new(&system).meet(MeetingScript::instant()).await?;
     let mut watchers = Vec::new();

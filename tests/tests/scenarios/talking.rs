@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use attache_simulator::{Event, Fault, Heard, HeardAudio, MeetingScript, Operation, Person};
+use attache_simulator::{
+    Entry, Event, Fault, Heard, HeardAudio, MeetingScript, Operation, Person, RequestSeen, What,
+};
 use attache_tests::{Api, Live};
 use serde_json::{Value, json};
 
@@ -23,13 +25,8 @@ async fn say(room: &Room<'_>, words: &str) -> Result<String> {
 
 /// Waits until the room begins to hear these words.
 async fn heard(room: &Room<'_>, words: &str) -> Result<()> {
-    let simulator = &room.system.simulator;
-    let begins = |entry: &attache_simulator::Entry| match &entry.what {
-        attache_simulator::What::Heard {
-            meeting_url, heard, ..
-        } => *meeting_url == room.url && heard.text() == Some(words),
-        _ => false,
-    };
+    let simulator = room.simulator;
+    let begins = |entry: &Entry| matches!(&entry.what, What::Heard { meeting_url, heard, .. } if *meeting_url == room.url && heard.text() == Some(words));
     simulator
         .wait_for(begins, SOON)
         .await
@@ -260,7 +257,7 @@ pub(crate) async fn the_queue_has_an_end(world: &World) -> Result<()> {
 pub(crate) async fn what_cannot_be_spoken_is_written(world: &World) -> Result<()> {
     let room = world.greeted(MeetingScript::instant()).await?;
     let words = format!("{} has something to say.", room.agent);
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator.fault_for_text(&words, Operation::TextToSpeech, Fault::status(401));
     let mut live = room.api.live(&room.id).await?;
     let id = say(&room, &words).await?;
@@ -291,7 +288,7 @@ pub(crate) async fn chat_reaches_the_room_up_to_what_the_platform_takes(
         room.until_greeted().await?;
         let longest = "é".repeat(limit);
         room.api.chat(&room.id, &longest).await?.expect(202)?;
-        let written = |request: &attache_simulator::RequestSeen| {
+        let written = |request: &RequestSeen| {
             request.operation == Some(Operation::SendChatMessage) && request.status == Some(200)
         };
         room.seen(written).await?;
@@ -322,7 +319,7 @@ pub(crate) async fn watchers_are_told_the_meeting_first_and_then_all_that_happen
     let starts_at = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(8);
     let booking = room.booking_with(json!({ "starts_at": starts_at.to_string() }));
     room.book(&booking).await?;
-    let simulator = &room.system.simulator;
+    let simulator = room.simulator;
     simulator.fault_for(&room.url, Operation::CreateBot, Fault::status(500));
     let mut live = room.api.live(&room.id).await?;
     let first = live.next_event(SOON).await?;

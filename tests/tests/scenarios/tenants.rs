@@ -1,15 +1,13 @@
 //! Tenants: whose meeting it is, who may see it, and that no key or secret lies around.
 
-use std::path::Path;
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{MeetingScript, Operation};
 use attache_tests::{ADMIN_API_KEY, Api, Live, System, read};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::path::Path;
 
-use crate::world::{Room, SOON, World, is_problem, text, vendors, wrong_fields};
+use crate::world::{Room, World, is_problem, text, vendors, wrong_fields};
 
 /// Makes a tenant with a key of its own.
 async fn tenant(system: &System, id: &str, settings: &Value) -> Result<Api> {
@@ -231,8 +229,8 @@ pub(crate) async fn nothing_is_answered_without_a_good_key(world: &World) -> Res
     )
 }
 
-pub(crate) async fn no_key_and_no_secret_is_stored_or_logged(_: &World) -> Result<()> {
-    let mut system = System::start(vendors()).await?;
+pub(crate) async fn no_key_and_no_secret_is_stored_or_logged(world: &World) -> Result<()> {
+    let mut system = world.start(vendors(), |settings| settings).await?;
     let api = tenant(&system, "careful", &json!({})).await?;
     let admin = system.api.with_key(ADMIN_API_KEY);
     let minted = admin.create_key("careful").await?.expect(201)?;

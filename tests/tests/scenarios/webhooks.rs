@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{Delivery, HeaderFamily, MadeUpWebhook, MeetingScript, sign};
-use attache_tests::{Answer, System, read};
+use attache_tests::{Answer, read};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use reqwest::{Client, Method};
@@ -46,13 +46,13 @@ fn spoken(room: &Room<'_>, words: &str) -> Result<Value> {
 }
 
 async fn emit(room: &Room<'_>, webhook: MadeUpWebhook) -> Result<u16> {
-    let answered = room.system.simulator.emit_webhook(webhook).await?;
+    let answered = room.simulator.emit_webhook(webhook).await?;
     answered.first().copied().context("one answer")
 }
 
 /// Posts a webhook with these headers.
 async fn post(room: &Room<'_>, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
-    let url = room.system.runtime.webhook_url()?;
+    let url = format!("{}/webhooks/recall", room.api.base_url());
     let mut request = Client::new().post(url).body(body.to_owned());
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -111,12 +111,11 @@ pub(crate) async fn what_recall_did_not_sign_is_refused_and_changes_nothing(
         );
     }
 
-    let secret = room.system.runtime.settings().get("RECALL_WEBHOOK_SECRET");
-    let secret = secret.context("the secret is configured")?;
+    let secret = vendors().webhook_secret;
     let text = body.to_string();
     let now = Timestamp::now().as_second();
     let time = now.to_string();
-    let signature = sign(secret, "msg_1", now, text.as_bytes())?;
+    let signature = sign(&secret, "msg_1", now, text.as_bytes())?;
     let unversioned = signature.replacen("v1,", "v2,", 1);
     let [id, at, signed] = HeaderFamily::Webhook.names();
     for headers in [
@@ -164,14 +163,15 @@ pub(crate) async fn both_families_of_headers_are_understood(world: &World) -> Re
     room.one_bot_and_one_greeting()
 }
 
-pub(crate) async fn while_a_secret_is_replaced_either_one_counts(_: &World) -> Result<()> {
+pub(crate) async fn while_a_secret_is_replaced_either_one_counts(world: &World) -> Result<()> {
     let before = "whsec_b2xkLW9sZC1vbGQtb2xkLW9sZC1vbGQ=";
-    let system = System::start_with(vendors(), |settings| {
-        let now = settings.get("RECALL_WEBHOOK_SECRET").unwrap_or_default();
-        let both = format!("{before} {now}");
-        settings.with("RECALL_WEBHOOK_SECRET", &both)
-    })
-    .await?;
+    let system = world
+        .start(vendors(), |settings| {
+            let now = settings.get("RECALL_WEBHOOK_SECRET").unwrap_or_default();
+            let both = format!("{before} {now}");
+            settings.with("RECALL_WEBHOOK_SECRET", &both)
+        })
+        .await?;
     // For a day Recall signs with both; here the first is of no use.
     let delivery = Delivery {
         rotated_secret: Some(STRANGER.to_owned()),
@@ -271,7 +271,7 @@ pub(crate) async fn what_is_no_webhook_is_refused_with_a_reason(world: &World) -
         };
         ensure!(emit(&room, webhook).await? == 400, "{body:?}");
     }
-    let url = room.system.runtime.webhook_url()?;
+    let url = world.system().await?.runtime.webhook_url()?;
     is_problem(
         &read(Client::new().get(url.clone())).await?,
         405,
@@ -292,7 +292,7 @@ pub(crate) async fn a_repeated_webhook_takes_effect_once(world: &World) -> Resul
         ..MadeUpWebhook::new(&spoken(&room, "Once is enough.")?)
     };
     for _ in 0..2 {
-        let answered = room.system.simulator.emit_webhook(webhook.clone()).await?;
+        let answered = room.simulator.emit_webhook(webhook.clone()).await?;
         ensure!(answered == [200; 5], "{answered:?}");
     }
     let transcript = room.api.transcript(&room.id, "").await?.expect(200)?;

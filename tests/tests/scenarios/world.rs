@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
-    BotState, Entry, Event, Heard, HeardAudio, MeetingScript, Operation, RequestSeen,
+    BotState, Entry, Event, Heard, HeardAudio, MeetingScript, Operation, RequestSeen, Simulator,
     SimulatorConfig,
 };
-use attache_tests::{Answer, Api, System};
+use attache_tests::{Answer, Api, Settings, System};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// Nothing that happens by itself takes this long, even on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -19,14 +19,26 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct World {
     system: OnceCell<System>,
+    /// Starting takes all of a small machine, so one starts after the other.
+    start: Mutex<()>,
 }
 
 impl World {
     /// The Worker that scenarios share; those that kill it or change its settings start their own.
     pub(crate) async fn system(&self) -> Result<&System> {
         self.system
-            .get_or_try_init(|| System::start(vendors()))
+            .get_or_try_init(|| self.start(vendors(), |settings| settings))
             .await
+    }
+
+    /// Starts a Worker for one scenario, with settings that `change` has changed.
+    pub(crate) async fn start(
+        &self,
+        vendors: SimulatorConfig,
+        change: impl FnOnce(Settings) -> Settings,
+    ) -> Result<System> {
+        let _one_at_a_time = self.start.lock().await;
+        System::start_with(vendors, change).await
     }
 
     /// A room nobody else uses.
@@ -60,7 +72,7 @@ pub(crate) fn vendors() -> SimulatorConfig {
 /// One meeting of one scenario: the Worker's side by its id, the vendors' side by its link.
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
-    pub(crate) system: &'a System,
+    pub(crate) simulator: &'a Simulator,
     /// The client it was booked with.
     pub(crate) api: Api,
     pub(crate) url: String,
@@ -73,11 +85,16 @@ pub(crate) struct Room<'a> {
 impl<'a> Room<'a> {
     /// A room with a link and an agent of its own, not booked yet.
     pub(crate) fn new(system: &'a System) -> Self {
+        Self::at(&system.simulator, &system.api)
+    }
+
+    /// The same, where the Worker is to be killed.
+    pub(crate) fn at(simulator: &'a Simulator, api: &Api) -> Self {
         static ROOMS: AtomicU32 = AtomicU32::new(0);
         let number = ROOMS.fetch_add(1, Ordering::Relaxed);
         Self {
-            system,
-            api: system.api.clone(),
+            simulator,
+            api: api.clone(),
             url: google_meet(number),
             agent: format!("Ada {number:04}"),
             id: String::new(),
@@ -107,7 +124,7 @@ impl<'a> Room<'a> {
 
     /// Books it to go by this script, and joins at once.
     pub(crate) async fn meet(mut self, script: MeetingScript) -> Result<Self> {
-        self.system.simulator.script_meeting(&self.url, script);
+        self.simulator.script_meeting(&self.url, script);
         let booking = self.booking();
         self.book(&booking).await?;
         Ok(self)
@@ -179,7 +196,6 @@ impl<'a> Room<'a> {
             (self.is_about(request) && matches(request)).then(|| request.clone())
         };
         let entry = self
-            .system
             .simulator
             .wait_for(|entry| about(entry).is_some(), SOON)
             .await
@@ -189,8 +205,7 @@ impl<'a> Room<'a> {
 
     /// The requests of one kind about this meeting, in order.
     pub(crate) fn requests(&self, operation: Operation) -> Vec<RequestSeen> {
-        self.system
-            .simulator
+        self.simulator
             .journal()
             .iter()
             .filter_map(|entry| entry.what.request())
@@ -210,7 +225,7 @@ impl<'a> Room<'a> {
 
     /// Every bot that was ever sent here.
     pub(crate) fn bots(&self) -> Vec<BotState> {
-        self.system.simulator.bots_for(&self.url)
+        self.simulator.bots_for(&self.url)
     }
 
     /// The one bot that was ever sent here.
@@ -228,14 +243,14 @@ impl<'a> Room<'a> {
 
     /// Makes something happen to the one bot.
     pub(crate) fn happens(&self, event: Event) -> Result<()> {
-        self.system.simulator.advance(&self.bot()?.id, event)
+        self.simulator.advance(&self.bot()?.id, event)
     }
 
     /// The host ends the call, once the delegate has finished speaking.
     pub(crate) async fn host_ends(&self) -> Result<()> {
         let heard = self.heard();
         if let Some(end) = heard.iter().map(Heard::ends_at).max() {
-            let left = end.duration_since(self.system.simulator.now());
+            let left = end.duration_since(self.simulator.now());
             tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
         }
         self.happens(Event::CallEnded("call_ended_by_host".to_owned()))
@@ -243,7 +258,7 @@ impl<'a> Room<'a> {
 
     /// What the room heard and read, without what the bot's configuration plays.
     pub(crate) fn heard(&self) -> Vec<Heard> {
-        let mut heard = self.system.simulator.heard(&self.url);
+        let mut heard = self.simulator.heard(&self.url);
         heard.retain(|heard| !heard.automatic());
         heard
     }
@@ -308,7 +323,7 @@ impl<'a> Room<'a> {
     pub(crate) fn story(&self) -> String {
         let bots: Vec<String> = self.bots().into_iter().map(|bot| bot.id).collect();
         let own = |id: &Option<String>| id.as_ref().is_some_and(|id| bots.contains(id));
-        let lines = self.system.simulator.journal().into_iter().filter(|entry| {
+        let lines = self.simulator.journal().into_iter().filter(|entry| {
             let by_request = entry
                 .what
                 .request()
@@ -324,7 +339,8 @@ impl<'a> Room<'a> {
                     .iter()
                     .any(|id| id.get(..8).is_some_and(|short| line.contains(short)))
         });
-        lines.map(|entry| format!("  {entry}\n")).collect()
+        let lines: Vec<String> = lines.map(|entry| format!("  {entry}")).collect();
+        lines.join("\n")
     }
 }
 
