@@ -2,7 +2,9 @@
 //!
 //! The three differ only in their modules and in what they bind: date and storage are the same.
 
-use crate::subject::{DIRECTORY, Subject};
+use std::path::Path;
+
+use crate::subject::{DIRECTORY, Module, Subject};
 
 /// The name of the socket in the configuration.
 pub(crate) const SOCKET: &str = "http";
@@ -75,13 +77,12 @@ const config :Workerd.Config = (
     )
 }
 
-fn module(module: &crate::subject::Module) -> String {
+fn module(module: &Module) -> String {
     let name = module.name;
-    let kind = if name.ends_with(".wasm") {
-        "wasm"
-    } else {
-        "esModule"
-    };
+    let is_wasm = Path::new(name)
+        .extension()
+        .is_some_and(|kind| kind == "wasm");
+    let kind = if is_wasm { "wasm" } else { "esModule" };
     format!("(name = \"{name}\", {kind} = embed \"{name}\")")
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Measured {
     /// All webhooks that were answered, the warm-up's included.
     pub(crate) sent: usize,
     pub(crate) requests_per_second: f64,
+    /// How many webhooks were answered within the first second, when the code was new to the runtime.
+    pub(crate) in_first_second: usize,
     /// How long an answer took, sorted.
     pub(crate) latencies: Vec<Duration>,
     /// The runtime's processor time per request.
@@ -92,7 +94,12 @@ pub(crate) async fn run(
         .zip(own_before)
         .map(|(after, before)| after.saturating_sub(before));
     let share = |time: Duration| time.as_secs_f64() / elapsed.as_secs_f64();
+    let first_second = start + Duration::from_secs(1);
     Ok(Measured {
+        in_first_second: answers
+            .iter()
+            .filter(|answer| answer.at < first_second)
+            .count(),
         sent: answers.len(),
         requests_per_second: f64::from(count) / elapsed.as_secs_f64(),
         latencies,

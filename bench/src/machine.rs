@@ -23,8 +23,12 @@ pub(crate) fn describe(workshop: &Workshop) -> Result<Vec<(&'static str, String)
             format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         ),
         (
-            "Storage of objects",
+            "Disk",
             file_system(workshop.path()).unwrap_or_else(|| "unknown".to_owned()),
+        ),
+        (
+            "Load before the start",
+            load().unwrap_or_else(|| "unknown".to_owned()),
         ),
         ("Runtime", workerd),
         ("`worker` crate", locked("worker")?),
@@ -86,6 +90,12 @@ fn memory() -> Option<String> {
     let total = field("/proc/meminfo", "MemTotal")?;
     let kilobytes: u64 = total.split_whitespace().next()?.parse().ok()?;
     Some(format!("{} GB", (kilobytes + 512 * 1024) / (1024 * 1024)))
+}
+
+/// How many processes wanted a core during the last minute, on average.
+fn load() -> Option<String> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    Some(text.split(' ').next()?.to_owned())
 }
 
 /// The kind of file system on which a folder lies.

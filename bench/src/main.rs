@@ -13,6 +13,7 @@ mod report;
 mod say;
 mod size;
 mod start_up;
+mod stats;
 mod subject;
 mod table;
 mod throughput;
@@ -81,9 +82,10 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let plan = if arguments.quick { QUICK } else { FULL };
     let workshop = Workshop::open()?;
     let vendors = Vendors::start().await?;
+    let machine = machine::describe(&workshop)?;
     let report = Report {
         quick: arguments.quick,
-        machine: machine::describe(&workshop)?,
+        machine,
         throughput: throughput::measure(&workshop, &vendors, plan.throughput).await?,
         size: size::measure(&workshop)?,
         start_up: start_up::measure(&workshop, &vendors, plan.cold_starts).await?,

@@ -12,7 +12,7 @@ use crate::vendors::Vendors;
 use crate::webhooks::{Addressee, text};
 
 /// Joining takes a fraction of a second, the greeting three; the bound is for a busy machine.
-const MEETING_TIMEOUT: Duration = Duration::from_secs(60);
+const MEETING_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The most segments a page has.
 const PAGE: usize = 100;

@@ -10,9 +10,10 @@ use crate::Plan;
 use crate::load::CONNECTIONS;
 use crate::size::Size;
 use crate::start_up::ColdStart;
-use crate::subject::{ALL, Subject};
+use crate::stats::{at, median, percentile, sorted};
+use crate::subject::{ALL, Storage, Subject};
 use crate::table::lay_out;
-use crate::throughput::{Round, Throughput};
+use crate::throughput::{Case, Round, Throughput};
 
 const BEGIN: &str = "<!-- tables: begin -->";
 const END: &str = "<!-- tables: end -->";
@@ -28,13 +29,31 @@ pub(crate) struct Report {
     pub(crate) start_up: Vec<ColdStart>,
 }
 
-/// The medians of one subject's rounds.
-struct Medians {
-    requests_per_second: f64,
-    processor_time: Option<f64>,
-    p50: f64,
-    p99: f64,
-}
+/// What a round is told by: its name, its value if the system tells it, and the decimals worth showing.
+type Figure = (&'static str, fn(&Round) -> Option<f64>, usize);
+
+const RATE: Figure = (
+    "requests/s",
+    |round| Some(round.measured.requests_per_second),
+    0,
+);
+const PROCESSOR_TIME: Figure = (
+    "CPU µs/request",
+    |round| Some(round.measured.processor_time?.as_secs_f64() * 1e6),
+    0,
+);
+const P50: Figure = ("p50 ms", |round| Some(latency(round, 0.5)), 1);
+const P99: Figure = ("p99 ms", |round| Some(latency(round, 0.99)), 1);
+const FIRST_SECOND: Figure = (
+    "in the first second",
+    |round| {
+        u32::try_from(round.measured.in_first_second)
+            .ok()
+            .map(f64::from)
+    },
+    0,
+);
+const MEMORY: Figure = ("memory MB", |round| round.memory.map(megabytes), 0);
 
 impl Report {
     /// Writes all tables.
@@ -75,7 +94,7 @@ impl Report {
     fn method(&self) -> String {
         let span = self.plan.throughput.span;
         format!(
-            "{} rounds, {CONNECTIONS} connections, {} s of warm-up and {} s measured, bodies of {} bytes. Medians of the rounds.\n",
+            "Rounds: {}; {CONNECTIONS} connections, {} s of warm-up and {} s measured, bodies of {} bytes. Medians of the rounds; the ratios are medians of the ratios within a round.\n",
             self.plan.throughput.rounds,
             span.warm_up.as_secs_f64(),
             span.measured.as_secs_f64(),
@@ -84,64 +103,57 @@ impl Report {
     }
 
     fn rounds(&self) -> String {
-        let head = [
-            "",
-            "requests/s",
-            "CPU µs/request",
-            "p50 ms",
-            "p99 ms",
-            "memory MB",
-            "requests/s by round",
-        ];
-        let rows: Vec<Vec<String>> = ALL
-            .into_iter()
-            .map(|subject| {
-                let medians = self.medians(subject);
-                let rounds = self.of(subject);
-                let rates: Vec<String> = rounds
-                    .iter()
-                    .map(|round| format!("{:.0}", round.measured.requests_per_second))
-                    .collect();
-                let memory: Option<Vec<f64>> = rounds
-                    .iter()
-                    .map(|round| round.memory.map(megabytes))
-                    .collect();
-                vec![
-                    subject.name().to_owned(),
-                    format!("{:.0}", medians.requests_per_second),
-                    optional(medians.processor_time, 0),
-                    format!("{:.1}", medians.p50),
-                    format!("{:.1}", medians.p99),
-                    optional(memory.map(median), 0),
-                    rates.join(", "),
-                ]
+        const FIGURES: [Figure; 6] = [RATE, PROCESSOR_TIME, P50, P99, FIRST_SECOND, MEMORY];
+        let mut head = vec![""];
+        head.extend(FIGURES.iter().map(|(name, ..)| *name));
+        head.push("requests/s by round");
+        let rows: Vec<Vec<String>> = self
+            .throughput
+            .cases
+            .iter()
+            .map(|case| {
+                let mut row = vec![case.name()];
+                for (_, value, decimals) in FIGURES {
+                    row.push(optional(median_of(self.of(*case), value), decimals));
+                }
+                let rates = self
+                    .of(*case)
+                    .map(|round| format!("{:.0}", round.measured.requests_per_second));
+                row.push(rates.collect::<Vec<_>>().join(", "));
+                row
             })
             .collect();
         lay_out(&head, &rows)
     }
 
+    /// Compares what took turns within a round, and takes the median of the comparisons.
     fn ratios(&self) -> String {
-        let head = ["ratio", "requests/s", "CPU/request", "p50", "p99"];
-        let pairs = [
-            (Subject::Attache, Subject::JavaScript),
-            (Subject::Attache, Subject::Bare),
-            (Subject::JavaScript, Subject::Bare),
-        ];
+        const FIGURES: [Figure; 4] = [RATE, PROCESSOR_TIME, P50, P99];
+        let mut head = vec!["ratio"];
+        head.extend(FIGURES.iter().map(|(name, ..)| *name));
+        let is_pair = |one: &Case, other: &Case| {
+            (one.subject, other.subject) == (Subject::Attache, Subject::JavaScript)
+                && one.storage == other.storage
+                || one.subject != Subject::Bare
+                    && other.subject == Subject::Bare
+                    && one.storage == Some(Storage::fastest())
+        };
+        let cases = &self.throughput.cases;
+        let pairs = cases.iter().flat_map(|one| {
+            let others = cases.iter().filter(move |other| is_pair(one, other));
+            others.map(move |other| (*one, *other))
+        });
         let rows: Vec<Vec<String>> = pairs
-            .into_iter()
             .map(|(one, other)| {
-                let (above, below) = (self.medians(one), self.medians(other));
-                let processor_time = above.processor_time.zip(below.processor_time);
-                vec![
-                    format!("{} : {}", one.name(), other.name()),
-                    format!(
-                        "{:.2}",
-                        above.requests_per_second / below.requests_per_second
-                    ),
-                    optional(processor_time.map(|(above, below)| above / below), 2),
-                    format!("{:.2}", above.p50 / below.p50),
-                    format!("{:.2}", above.p99 / below.p99),
-                ]
+                let mut row = vec![format!("{} : {}", one.name(), other.name())];
+                for (_, value, _) in FIGURES {
+                    let rounds = self.of(one).zip(self.of(other));
+                    let ratios: Option<Vec<f64>> = rounds
+                        .map(|(above, below)| Some(value(above)? / value(below)?))
+                        .collect();
+                    row.push(optional(ratios.map(median), 2));
+                }
+                row
             })
             .collect();
         lay_out(&head, &rows)
@@ -204,29 +216,23 @@ impl Report {
         lay_out(&["", "bytes", "gzip bytes"], &rows)
     }
 
-    fn of(&self, subject: Subject) -> Vec<&Round> {
+    fn of(&self, case: Case) -> impl Iterator<Item = &Round> {
         self.throughput
             .rounds
             .iter()
-            .filter(|round| round.subject == subject)
-            .collect()
+            .filter(move |round| round.case == case)
     }
+}
 
-    fn medians(&self, subject: Subject) -> Medians {
-        let of =
-            |value: fn(&Round) -> f64| median(self.of(subject).into_iter().map(value).collect());
-        let processor_times: Option<Vec<f64>> = self
-            .of(subject)
-            .into_iter()
-            .map(|round| Some(round.measured.processor_time?.as_secs_f64() * 1e6))
-            .collect();
-        Medians {
-            requests_per_second: of(|round| round.measured.requests_per_second),
-            processor_time: processor_times.map(median),
-            p50: of(|round| milliseconds(percentile(&round.measured.latencies, 0.5))),
-            p99: of(|round| milliseconds(percentile(&round.measured.latencies, 0.99))),
-        }
-    }
+fn median_of<'a>(
+    rounds: impl Iterator<Item = &'a Round>,
+    value: fn(&Round) -> Option<f64>,
+) -> Option<f64> {
+    rounds.map(value).collect::<Option<Vec<f64>>>().map(median)
+}
+
+fn latency(round: &Round, share: f64) -> f64 {
+    milliseconds(percentile(&round.measured.latencies, share))
 }
 
 fn replace_tables(document: &str, tables: &str) -> Result<String> {
@@ -253,46 +259,6 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-fn sorted(mut values: Vec<f64>) -> Vec<f64> {
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-fn median(values: Vec<f64>) -> f64 {
-    let values = sorted(values);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
-fn at(sorted: &[f64], share: f64) -> f64 {
-    sorted
-        .get(index(sorted.len(), share))
-        .copied()
-        .unwrap_or(f64::NAN)
-}
-
-fn percentile(sorted: &[Duration], share: f64) -> Duration {
-    sorted
-        .get(index(sorted.len(), share))
-        .copied()
-        .unwrap_or_default()
-}
-
-/// The nearest rank.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "counts of measurements are small, and a share is from 0 to 1"
-)]
-fn index(count: usize, share: f64) -> usize {
-    ((count as f64 * share).ceil() as usize).saturating_sub(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,19 +270,5 @@ mod tests {
         assert_eq!(written, format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"));
         assert_eq!(replace_tables(&written, "new\n").unwrap(), written);
         assert!(replace_tables("no marks", "new").is_err());
-    }
-
-    #[test]
-    fn percentiles_are_values_that_were_measured() {
-        let times: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        assert_eq!(percentile(&times, 0.5), Duration::from_millis(100));
-        assert_eq!(percentile(&times, 0.99), Duration::from_millis(198));
-        assert_eq!(percentile(&times[..1], 0.99), Duration::from_millis(1));
-    }
-
-    #[test]
-    fn the_median_of_an_even_number_lies_between_the_middle_two() {
-        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
-        assert!((median(vec![9.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use crate::process::Runtime;
-use crate::subject::{ALL, Subject, Workshop};
+use crate::subject::{ALL, Storage, Subject, Workshop};
 use crate::vendors::Vendors;
 use crate::webhooks::{Addressee, Webhooks};
 use crate::{load, meeting, say};
@@ -57,7 +57,7 @@ pub(crate) async fn measure(
 }
 
 async fn prepare(workshop: &Workshop, vendors: &Vendors, subject: Subject) -> Result<Prepared> {
-    let storage = workshop.storage()?;
+    let storage = Storage::fastest().folder()?;
     let (mut runtime, address) = open(workshop, vendors, subject, storage.path())?;
     runtime.listens().await?;
     let to = meeting::begin(subject, &format!("http://{address}"), vendors).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::load::{self, Measured, Span};
-use crate::subject::{ALL, Subject, Workshop};
+use crate::subject::{Storage, Subject, Workshop};
 use crate::vendors::Vendors;
 use crate::webhooks::Webhooks;
 use crate::{meeting, say};
@@ -21,7 +21,8 @@ pub(crate) struct Plan {
 pub(crate) const FULL: Plan = Plan {
     rounds: 5,
     span: Span {
-        warm_up: Duration::from_secs(1),
+        // As long as V8 takes to optimise as much wasm as this.
+        warm_up: Duration::from_secs(5),
         measured: Duration::from_secs(5),
     },
 };
@@ -35,15 +36,48 @@ pub(crate) const QUICK: Plan = Plan {
 };
 
 /// Webhooks made per second of load: more than any of the Workers takes. Should they run out, the round is shorter.
-const WEBHOOKS_PER_SECOND: f64 = 12_000.0;
+const WEBHOOKS_PER_SECOND: f64 = 8_000.0;
 
 /// How many different webhooks the bare runtime gets, which does not look at them.
 const REPEATED: usize = 1_000;
 
-/// One round of one subject.
+/// A Worker, and where its objects are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Case {
+    pub(crate) subject: Subject,
+    /// Nowhere, if it has no objects.
+    pub(crate) storage: Option<Storage>,
+}
+
+const fn case(subject: Subject, storage: Option<Storage>) -> Case {
+    Case { subject, storage }
+}
+
+/// Everything that is measured, in the order in which it takes turns.
+const CASES: [Case; 5] = [
+    case(Subject::Attache, Some(Storage::Memory)),
+    case(Subject::JavaScript, Some(Storage::Memory)),
+    case(Subject::Bare, None),
+    case(Subject::Attache, Some(Storage::Disk)),
+    case(Subject::JavaScript, Some(Storage::Disk)),
+];
+
+impl Case {
+    /// What the tables call it.
+    pub(crate) fn name(self) -> String {
+        let storage = match self.storage {
+            None => "",
+            Some(Storage::Memory) => ", memory",
+            Some(Storage::Disk) => ", disk",
+        };
+        format!("{}{storage}", self.subject.name())
+    }
+}
+
+/// One round of one case.
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
-    pub(crate) subject: Subject,
+    pub(crate) case: Case,
     pub(crate) measured: Measured,
     /// Resident memory in bytes at the end.
     pub(crate) memory: Option<u64>,
@@ -52,6 +86,7 @@ pub(crate) struct Round {
 /// Everything measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Throughput {
+    pub(crate) cases: Vec<Case>,
     pub(crate) rounds: Vec<Round>,
     pub(crate) body_bytes: u64,
 }
@@ -62,15 +97,19 @@ pub(crate) async fn measure(
     vendors: &Vendors,
     plan: Plan,
 ) -> Result<Throughput> {
+    let possible = |case: &Case| {
+        case.storage != Some(Storage::Memory) || Storage::fastest() == Storage::Memory
+    };
     let mut measured = Throughput {
+        cases: CASES.into_iter().filter(possible).collect(),
         rounds: Vec::new(),
         body_bytes: 0,
     };
     for number in 1..=plan.rounds {
-        for subject in ALL {
-            let (round, body_bytes) = run(workshop, vendors, subject, plan.span)
+        for case in measured.cases.clone() {
+            let (round, body_bytes) = run(workshop, vendors, case, plan.span)
                 .await
-                .with_context(|| format!("round {number} of {}", subject.name()))?;
+                .with_context(|| format!("round {number} of {}", case.name()))?;
             say::step(
                 "Measured",
                 &format!("round {number} of {}: {}", plan.rounds, line(&round)),
@@ -85,13 +124,14 @@ pub(crate) async fn measure(
 async fn run(
     workshop: &Workshop,
     vendors: &Vendors,
-    subject: Subject,
+    case: Case,
     span: Span,
 ) -> Result<(Round, u64)> {
     let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     let address = door.local_addr()?;
     let origin = format!("http://{address}");
-    let storage = workshop.storage()?;
+    let subject = case.subject;
+    let storage = case.storage.unwrap_or(Storage::Disk).folder()?;
     let mut runtime = workshop.start(subject, storage.path(), door, &vendors.variables(&origin))?;
     runtime.listens().await?;
     let outcome = async {
@@ -116,7 +156,7 @@ async fn run(
         }
         anyhow::Ok((
             Round {
-                subject,
+                case,
                 measured,
                 memory,
             },
@@ -143,20 +183,19 @@ fn enough(span: Span) -> usize {
 }
 
 fn line(round: &Round) -> String {
-    let mut line = format!(
-        "{:<12} {:>6.0} requests/s",
-        round.subject.name(),
-        round.measured.requests_per_second
+    let measured = &round.measured;
+    let rate = format!(
+        "{:<18} {:>6.0} requests/s",
+        round.case.name(),
+        measured.requests_per_second
     );
-    if let Some(time) = round.measured.processor_time {
-        line += &format!(", {:.0} µs of CPU each", time.as_secs_f64() * 1e6);
-    }
-    if let Some((runtime, generator)) = round.measured.cores {
-        line += &format!(
-            " (runtime on {:.0} % of a core, load generator on {:.0} %)",
-            runtime * 100.0,
-            generator * 100.0
-        );
-    }
-    line
+    let Some((time, (runtime, generator))) = measured.processor_time.zip(measured.cores) else {
+        return rate;
+    };
+    format!(
+        "{rate}, {:>4.0} µs of CPU each; of a core the runtime had {:.0} %, the load generator {:.0} %",
+        time.as_secs_f64() * 1e6,
+        runtime * 100.0,
+        generator * 100.0
+    )
 }
