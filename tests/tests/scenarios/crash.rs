@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
-    Delivery, Event, Fault, MeetingScript, Operation, Simulator, SimulatorConfig, instant_ending,
+    Delivery, Entry, Event, Fault, MeetingScript, Operation, Simulator, SimulatorConfig,
+    instant_ending,
 };
 use attache_tests::{Api, System};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all, try_join_all};
@@ -188,7 +189,7 @@ async fn fetching(stage: &Stage) -> Result<Held<'_>> {
     room.until_greeted().await?;
     stage.simulator.fault(Operation::Download, LOST);
     room.host_ends().await?;
-    let fetched = |entry: &attache_simulator::Entry| {
+    let fetched = |entry: &Entry| {
         let request = entry.what.request();
         request.is_some_and(|request| request.operation == Some(Operation::Download))
     };
@@ -272,11 +273,21 @@ async fn completes(held: &Held<'_>) -> Result<()> {
         .await?;
     ensure!(meeting["transcript"]["state"] == "ready", "{meeting}");
     ensure!(room.api.recording(&room.id).await?.status == 200);
-    ensure!(room.chats().is_empty(), "{:?}", room.chats());
     let timeline = room.timeline().await?;
     let resumed = timeline.iter().any(|entry| entry["name"] == "restored");
     ensure!(resumed || !held.ordered, "the kill missed its step");
-    room.one_bot_and_one_greeting()
+    // On a busy machine the restart may take longer than a room is left ungreeted; then it reads its greeting.
+    let written = room.chats() == [room.greeting()];
+    ensure!(
+        written == (meeting["greeting"]["via"] == "chat"),
+        "{:?}",
+        room.chats()
+    );
+    ensure!(written || room.chats().is_empty(), "{:?}", room.chats());
+    let greetings = room.greetings_heard() + usize::from(written);
+    ensure!(greetings == 1, "{greetings} greetings\n{}", room.story());
+    ensure!(room.bot()?.over, "the bot is still there\n{}", room.story());
+    Ok(())
 }
 
 pub(crate) async fn killed_at_any_step_a_meeting_completes_with_one_bot_and_one_greeting(
@@ -372,7 +383,7 @@ pub(crate) async fn killed_before_its_time_a_booked_meeting_is_joined_on_time(
     let stage = Stage { simulator, api };
     let mut rooms = Vec::new();
     // Of the first the time comes while the Worker is away, of the second after it is back.
-    let join_times = [1, 12].map(|seconds| Timestamp::now() + SignedDuration::from_secs(seconds));
+    let join_times = [4, 15].map(|seconds| Timestamp::now() + SignedDuration::from_secs(seconds));
     for join_at in join_times {
         let mut room = stage.room();
         let starts_at = join_at + SignedDuration::from_mins(3);

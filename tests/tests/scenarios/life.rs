@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
-    Delivery, Event, MadeUpWebhook, MeetingScript, Operation, Person, instant_ending,
+    Delivery, Entry, Event, MadeUpWebhook, MeetingScript, Operation, Person, instant_ending,
 };
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -189,7 +189,7 @@ pub(crate) async fn a_bot_that_cannot_join_fails_the_meeting_with_the_vendors_wo
 
         let simulator = room.simulator;
         let bot = room.bot()?.id;
-        let late_done = |entry: &attache_simulator::Entry| {
+        let late_done = |entry: &Entry| {
             entry.what.webhook().is_some_and(|webhook| {
                 webhook.event == "bot.done"
                     && webhook.bot_id.as_ref() == Some(&bot)

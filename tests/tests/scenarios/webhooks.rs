@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{Delivery, HeaderFamily, MadeUpWebhook, MeetingScript, sign};
 use attache_tests::{Answer, read};
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
@@ -23,6 +23,11 @@ const STRANGER: &str = "whsec_c3RyYW5nZXItc3RyYW5nZXItc3RyYW5nZXI=";
 fn samples() -> Result<Vec<Value>> {
     let lines = SAMPLES.lines().map(|line| Ok(serde_json::from_str(line)?));
     lines.collect()
+}
+
+/// Whether the payload tells that the bot is out of the call.
+fn is_end(sample: &Value) -> bool {
+    ["bot.call_ended", "bot.done", "bot.fatal"].contains(&&*text(&sample["event"]))
 }
 
 /// The payload as if it were about the room's bot.
@@ -63,7 +68,12 @@ async fn post(room: &Room<'_>, headers: &[(&str, &str)], body: &str) -> Result<A
 pub(crate) async fn what_recall_did_not_sign_is_refused_and_changes_nothing(
     world: &World,
 ) -> Result<()> {
-    let room = world.greeted(MeetingScript::instant()).await?;
+    // A meeting of next week, so that nothing else happens to it.
+    let mut room = world.room().await?;
+    let starts_at = Timestamp::now() + SignedDuration::from_hours(7 * 24);
+    let booking = room.booking_with(json!({ "starts_at": starts_at.to_string() }));
+    room.book(&booking).await?;
+    room.until(|meeting| meeting["bot"].is_object()).await?;
     let body = spoken(&room, "Transfer the money.")?;
     let before = (room.meeting().await?, room.timeline().await?);
     let good = || MadeUpWebhook::new(&body);
@@ -197,29 +207,26 @@ pub(crate) async fn every_kind_of_webhook_is_accepted_whoever_it_is_about(
     let room = world.greeted(MeetingScript::instant()).await?;
     let samples = samples()?;
     ensure!(samples.len() == 44);
-    for sample in samples {
+    let (ends, others): (Vec<_>, Vec<_>) = samples.into_iter().partition(is_end);
+    for sample in others.into_iter().chain(ends) {
         let of_nobody = MadeUpWebhook::new(&sample);
         ensure!(emit(&room, of_nobody).await? == 200, "{sample}");
+        let over = room.meeting().await?["ended"].is_object();
+        ensure!(!over || is_end(&sample), "over before {sample}");
         let ours = about(&room, sample)?;
         ensure!(
             emit(&room, MadeUpWebhook::new(&ours)).await? == 200,
             "{ours}"
         );
     }
-    // The samples are from months ago, so none of them ends the call.
     let meeting = room.meeting().await?;
-    ensure!(
-        meeting["status"] == "in_progress" && meeting["ended"].is_null(),
-        "{meeting}"
-    );
+    ensure!(meeting["status"] == "ended", "{meeting}");
     let transcript = room.api.transcript(&room.id, "").await?.expect(200)?;
     ensure!(
         transcript["segments"][0]["text"] == "hello world",
         "{transcript}"
     );
-    room.host_ends().await?;
-    room.until_settled().await?;
-    room.one_bot_and_one_greeting()
+    Ok(())
 }
 
 pub(crate) async fn what_nobody_knows_yet_is_accepted_and_noted(world: &World) -> Result<()> {
@@ -315,8 +322,7 @@ const AT_A_TIME: usize = 20;
 const SEED: u64 = 20_261_122;
 
 pub(crate) async fn a_thousand_damaged_webhooks_break_nothing(world: &World) -> Result<()> {
-    // Damage to the time of an end makes it news, so ends are aimed at a meeting of their own.
-    let ends = ["bot.call_ended", "bot.done", "bot.fatal"];
+    // Not every damage hides that the bot is out of the call, so ends are aimed at a meeting of their own.
     let (alive, doomed) = (
         world.greeted(MeetingScript::instant()).await?,
         world.greeted(MeetingScript::instant()).await?,
@@ -326,8 +332,7 @@ pub(crate) async fn a_thousand_damaged_webhooks_break_nothing(world: &World) -> 
     let mut bodies = Vec::with_capacity(MUTANTS);
     for index in 0..MUTANTS {
         let sample = samples[index % samples.len()].clone();
-        let is_end = ends.iter().any(|end| sample["event"] == *end);
-        let room = if is_end { &doomed } else { &alive };
+        let room = if is_end(&sample) { &doomed } else { &alive };
         bodies.push(mutator.damage(&about(room, sample)?));
     }
     for batch in bodies.chunks(AT_A_TIME) {
