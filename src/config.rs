@@ -36,7 +36,7 @@ pub(crate) struct Config {
     pub(crate) api_key: Option<Secret>,
     /// `AGENT_NAME`, `COMPANY_NAME`, `ELEVENLABS_VOICE_ID`, … and `DEFAULT_PRESENCE`: what tenants fall back to.
     pub(crate) defaults: TenantSettings,
-    /// `FAULT_INJECTION`: `on` only in tests; lets the admin key make a meeting's object panic.
+    /// `FAULT_INJECTION`: `on` only in tests; lets a tenant make its meeting's object panic.
     pub(crate) fault_injection: bool,
 }
 
@@ -69,7 +69,7 @@ impl Config {
     /// Reads every variable through `lookup`; blank ones count as absent.
     fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let vars = Variables { lookup };
-        let region = vars.or("RECALL_REGION", "us-west-2");
+        let region = vars.region()?;
         let recall_default = format!("https://{region}.recall.ai/api/v1");
         let webhook_secret = vars.required_secret("RECALL_WEBHOOK_SECRET")?;
         vars.check_token_secret()?;
@@ -134,6 +134,20 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             Err(ConfigError {
                 variable,
                 problem: "must be an http or https URL without a query".to_owned(),
+            })
+        }
+    }
+
+    /// The region becomes part of a host name that is sent the API key.
+    fn region(&self) -> Result<String, ConfigError> {
+        let region = self.or("RECALL_REGION", "us-west-2");
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if region.bytes().all(allowed) {
+            Ok(region)
+        } else {
+            Err(ConfigError {
+                variable: "RECALL_REGION",
+                problem: "must be a region such as us-west-2".to_owned(),
             })
         }
     }
@@ -239,6 +253,7 @@ mod tests {
             ("TOKEN_SECRET", "c2hvcnQ="),
             ("PUBLIC_URL", "attache.example"),
             ("RECALL_BASE_URL", "ftp://recall.example"),
+            ("RECALL_REGION", "evil.example/"),
             ("EARLY_JOIN_MINUTES", "11"),
             ("EARLY_JOIN_MINUTES", "three"),
             ("DEFAULT_PRESENCE", "hologram"),

@@ -66,13 +66,21 @@ fn bearer(headers: &Headers) -> Option<String> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| key.to_owned())
 }
 
+/// Tells whether a WebSocket is opened under our subprotocol.
+pub(super) fn offers_subprotocol(headers: &Headers) -> bool {
+    let offered = headers.get("sec-websocket-protocol").ok().flatten();
+    let first = offered
+        .as_deref()
+        .and_then(|offered| offered.split(',').next());
+    first.is_some_and(|first| first.trim() == SUBPROTOCOL)
+}
+
 /// `Sec-WebSocket-Protocol: attache, <key>`.
 fn from_subprotocol(headers: &Headers) -> Option<String> {
+    if !offers_subprotocol(headers) {
+        return None;
+    }
     let header = headers.get("sec-websocket-protocol").ok()??;
-    let mut parts = header.split(',').map(str::trim);
-    (parts.next() == Some(SUBPROTOCOL)).then_some(())?;
-    parts
-        .next()
-        .filter(|key| !key.is_empty())
-        .map(str::to_owned)
+    let key = header.split(',').nth(1)?.trim();
+    (!key.is_empty()).then(|| key.to_owned())
 }

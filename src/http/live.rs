@@ -7,13 +7,29 @@ use attache_meeting::{
 use worker::{Headers, Method, Request, RequestInit};
 
 use super::{Answer, Call, auth, problems};
-use crate::objects::{LIVE_PATH, TENANT_HEADER, calls::meeting_stub};
+use crate::objects::{
+    LIVE_PATH, TENANT_HEADER,
+    calls::{MeetingAsk, MeetingCall, call_meeting, meeting_stub},
+};
 
-/// Opens the socket in the meeting's object.
+/// Watches a meeting over a WebSocket: the first frame is the meeting as it is, then events as they happen.
+#[utoipa::path(get, path = "/v1/meetings/{id}/live", tag = "meetings",
+    params(("id" = String, Path, description = "The meeting's id"),
+        ("Sec-WebSocket-Protocol" = Option<String>, Header,
+            description = "`attache, <key>` from browsers, which cannot set `Authorization`")),
+    responses((status = 101, description = "JSON text frames, each a LiveEvent with `at` and `meeting_id`; \
+            `ping` is answered with `pong`"),
+        (status = 426, description = "Not a WebSocket request", body = Problem,
+            content_type = "application/problem+json")))]
 pub(super) async fn open(call: &Call<'_>, request: &Request, meeting_id: &MeetingId) -> Answer {
     let tenant_id = auth::watcher(call, request).await?;
     let header = |name: &str| request.headers().get(name).ok().flatten();
     if !header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
+        let read = MeetingCall {
+            tenant_id,
+            ask: MeetingAsk::Read,
+        };
+        call_meeting(call.env, meeting_id, &read).await?;
         return Err(Problem::new(
             426,
             "upgrade_required",
@@ -29,7 +45,7 @@ pub(super) async fn open(call: &Call<'_>, request: &Request, meeting_id: &Meetin
         429 => return Err(Problem::new(429, "too_many_watchers", "too many watchers")),
         _ => return Err(Problem::meeting_not_found()),
     }
-    if header("sec-websocket-protocol").is_none() {
+    if !auth::offers_subprotocol(request.headers()) {
         return Ok(answer);
     }
     // A browser closes the socket unless one of the subprotocols it offered is chosen.

@@ -17,8 +17,7 @@ use utoipa::ToSchema;
 use worker::{Method, Request, Response};
 
 use super::{
-    Answer, Call, auth, directory, json_response, live, method_not_allowed, no_such_path, problems,
-    read_body,
+    Answer, Call, auth, directory, json_response, live, no_such_path, problems, read_body,
 };
 use crate::{
     clock,
@@ -67,7 +66,7 @@ pub(super) async fn route(
         } else if method == Method::Get {
             list_meetings(call, &tenant).await
         } else {
-            Err(method_not_allowed())
+            Err(Problem::method_not_allowed("GET, POST"))
         };
     };
     let id = parse(id)?;
@@ -94,15 +93,13 @@ pub(super) async fn route(
             caller.ask(MeetingAsk::Panic).await?;
             Err(Problem::internal())
         }
-        (
-            _,
-            []
-            | [
-                "join" | "say" | "interrupt" | "chat" | "transcript" | "recording" | "timeline"
-                | "live" | "reaction" | "avatar",
-            ]
-            | ["avatar", "rotate"],
-        ) => Err(method_not_allowed()),
+        (_, []) => Err(Problem::method_not_allowed("GET, DELETE")),
+        (_, ["join" | "say" | "interrupt" | "chat" | "reaction"] | ["avatar", "rotate"]) => {
+            Err(Problem::method_not_allowed("POST"))
+        }
+        (_, ["transcript" | "recording" | "timeline" | "live" | "avatar"]) => {
+            Err(Problem::method_not_allowed("GET"))
+        }
         _ => Err(no_such_path()),
     }
 }
@@ -135,6 +132,14 @@ impl Caller<'_> {
         json_response(status, &view)
     }
 
+    /// What is wrong with a request is said only to those who may see the meeting.
+    async fn check<T>(&self, parsed: Result<T, Problem>) -> Result<T, Problem> {
+        if parsed.is_err() {
+            self.ask(MeetingAsk::Read).await?;
+        }
+        parsed
+    }
+
     /// What this version cannot do is said only to those who may see the meeting.
     async fn not_implemented(&self, what: &str) -> Answer {
         self.ask(MeetingAsk::Read).await?;
@@ -159,21 +164,17 @@ pub(super) async fn create_meeting(
 ) -> Answer {
     let body = read_body(request).await?;
     let idempotency = idempotency(request, &body)?;
-    let settings = tenant_settings(call, tenant).await?;
-    let wanted: CreateMeeting = parse_body(&body)?;
-    let booking = wanted.into_booking(
-        clock::meeting_id(),
-        tenant.clone(),
-        &settings,
-        call.config.early_join_minutes,
-        clock::now(),
-    )?;
-    if booking.presence == Presence::Avatar {
-        return Err(Problem::not_implemented("presence `avatar`"));
-    }
-    let (booking, created) = match idempotency {
-        Some(idempotency) => reserve(call, tenant, idempotency, booking).await?,
-        None => (booking, true),
+    let known = match &idempotency {
+        Some(idempotency) => reserved(call, tenant, idempotency).await?,
+        None => None,
+    };
+    let (booking, created) = match (known, idempotency) {
+        (Some(booking), _) => (booking, false),
+        (None, None) => (new_booking(call, tenant, &body).await?, true),
+        (None, Some(idempotency)) => {
+            let booking = new_booking(call, tenant, &body).await?;
+            reserve(call, tenant, idempotency, booking).await?
+        }
     };
     let caller = Caller {
         call,
@@ -192,6 +193,23 @@ pub(super) async fn create_meeting(
     };
     call_tenant(call.env, tenant, update).await.ok();
     json_response(status, &view)
+}
+
+/// Checks what is asked for and fills in the tenant's defaults.
+async fn new_booking(call: &Call<'_>, tenant: &TenantId, body: &[u8]) -> Result<Booking, Problem> {
+    let settings = tenant_settings(call, tenant).await?;
+    let wanted: CreateMeeting = parse_body(body)?;
+    let booking = wanted.into_booking(
+        clock::meeting_id(),
+        tenant.clone(),
+        &settings,
+        call.config.early_join_minutes,
+        clock::now(),
+    )?;
+    match booking.presence {
+        Presence::Voice => Ok(booking),
+        Presence::Avatar => Err(Problem::not_implemented("presence `avatar`")),
+    }
 }
 
 fn idempotency(request: &Request, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
@@ -214,6 +232,21 @@ async fn tenant_settings(call: &Call<'_>, tenant: &TenantId) -> Result<TenantSet
         return Err(Problem::internal());
     };
     Ok(settings.or(&call.config.defaults))
+}
+
+/// Finds what the idempotency key was used for before.
+async fn reserved(
+    call: &Call<'_>,
+    tenant: &TenantId,
+    idempotency: &Idempotency,
+) -> Result<Option<Booking>, Problem> {
+    let ask = TenantAsk::FindReserved {
+        idempotency: idempotency.clone(),
+    };
+    let TenantReply::Found(booking) = call_tenant(call.env, tenant, ask).await? else {
+        return Err(Problem::internal());
+    };
+    Ok(booking.map(|booking| *booking))
 }
 
 /// Ties the idempotency key to the booking before the meeting exists, so that a retry after a crash finds it.
@@ -276,7 +309,7 @@ async fn get_meeting(caller: &Caller<'_>) -> Answer {
         (status = 409, description = "Not over yet (with purge)", body = Problem,
             content_type = "application/problem+json")))]
 async fn delete_meeting(caller: &Caller<'_>) -> Answer {
-    if purge_query(&caller.call.query())? {
+    if caller.check(purge_query(&caller.call.query())).await? {
         caller.command(MeetingAsk::Purge).await
     } else {
         caller.command(MeetingAsk::Cancel).await
@@ -300,8 +333,9 @@ async fn join_meeting(caller: &Caller<'_>) -> Answer {
         (status = 409, description = "Not in progress, or the queue is full", body = Problem,
             content_type = "application/problem+json")))]
 async fn say(caller: &Caller<'_>, request: &mut Request) -> Answer {
-    let wanted: SayRequest = parse_body(&read_body(request).await?)?;
-    wanted.check()?;
+    let body = read_body(request).await;
+    let parsed = body.and_then(|body| parse_body::<SayRequest>(&body));
+    let wanted = caller.check(parsed.and_then(SayRequest::checked)).await?;
     let utterance_id = clock::utterance_id();
     let ask = MeetingAsk::Say {
         utterance_id: utterance_id.clone(),
@@ -330,8 +364,9 @@ async fn interrupt(caller: &Caller<'_>) -> Answer {
         (status = 409, description = "Not in progress, or the platform's chat does not take it", body = Problem,
             content_type = "application/problem+json")))]
 async fn chat(caller: &Caller<'_>, request: &mut Request) -> Answer {
-    let wanted: ChatRequest = parse_body(&read_body(request).await?)?;
-    wanted.check()?;
+    let body = read_body(request).await;
+    let parsed = body.and_then(|body| parse_body::<ChatRequest>(&body));
+    let wanted = caller.check(parsed.and_then(ChatRequest::checked)).await?;
     caller.command(MeetingAsk::Chat { text: wanted.text }).await
 }
 
@@ -341,13 +376,15 @@ async fn chat(caller: &Caller<'_>, request: &mut Request) -> Answer {
         ("format" = Option<TranscriptFormat>, Query, description = "`json` by default"),
         ("source" = Option<attache_meeting::api::TranscriptSource>, Query,
             description = "`final` by default if it is there, else `live`"),
-        ("limit" = Option<u32>, Query, description = "Segments a page, 1 to 100 (json only)"),
+        ("limit" = Option<u32>, Query, description = "Segments a page, 1 to 100, 100 by default (json only)"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
     responses((status = 200, description = "The transcript",
         content((TranscriptPage = "application/json"), (String = "text/plain"), (String = "text/vtt"),
             (String = "application/x-subrip")))))]
 async fn get_transcript(caller: &Caller<'_>) -> Answer {
-    let query = TranscriptQuery::parse(&caller.call.query())?;
+    let query = caller
+        .check(TranscriptQuery::parse(&caller.call.query()))
+        .await?;
     let reply = caller.ask(MeetingAsk::Transcript(query)).await?;
     if let MeetingReply::Transcript(page) = reply {
         return json_response(200, &page);
@@ -401,11 +438,11 @@ async fn get_recording(caller: &Caller<'_>, request: &Request) -> Answer {
 /// Reads the meeting's event log.
 #[utoipa::path(get, path = "/v1/meetings/{id}/timeline", tag = "meetings",
     params(("id" = String, Path, description = "The meeting's id"),
-        ("limit" = Option<u32>, Query, description = "Entries a page, 1 to 100"),
+        ("limit" = Option<u32>, Query, description = "Entries a page, 1 to 100, 100 by default"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
     responses((status = 200, description = "A page of entries, oldest first", body = TimelinePage)))]
 async fn get_timeline(caller: &Caller<'_>) -> Answer {
-    let page = PageQuery::parse(&caller.call.query())?;
+    let page = caller.check(PageQuery::parse(&caller.call.query())).await?;
     let MeetingReply::Timeline(page) = caller.ask(MeetingAsk::Timeline(page)).await? else {
         return Err(Problem::internal());
     };

@@ -45,7 +45,7 @@ async fn route(request: &mut Request, env: &Env) -> Answer {
         config: &config,
         url: &url,
     };
-    match (request.method(), path.as_slice()) {
+    match (method(request), path.as_slice()) {
         (Method::Get, ["healthz"]) => openapi::health(),
         (Method::Get, ["openapi.json"]) => openapi::document(),
         (Method::Post, ["webhooks", "recall"]) => webhooks::recall(&call, request).await,
@@ -57,14 +57,21 @@ async fn route(request: &mut Request, env: &Env) -> Answer {
         (method, ["v1", "tenants", rest @ ..]) => {
             tenants::route(&call, request, method, rest).await
         }
-        (
-            _,
-            ["healthz" | "openapi.json"]
-            | ["webhooks", "recall"]
-            | ["recall", "media", _, ""]
-            | ["bot", _],
-        ) => Err(method_not_allowed()),
+        (_, ["healthz" | "openapi.json"] | ["recall", "media", _, ""] | ["bot", _]) => {
+            Err(Problem::method_not_allowed("GET"))
+        }
+        (_, ["webhooks", "recall"]) => Err(Problem::method_not_allowed("POST")),
         _ => Err(no_such_path()),
+    }
+}
+
+/// The method as it was sent; HEAD is answered like GET, and what the `worker` crate does not know is not GET.
+fn method(request: &Request) -> Method {
+    let sent = request.inner().method();
+    match sent.as_str() {
+        "HEAD" => Method::Get,
+        known if known == request.method().as_ref() => request.method(),
+        _ => Method::Trace,
     }
 }
 
@@ -118,14 +125,6 @@ async fn read_body(request: &mut Request) -> Result<Vec<u8>, Problem> {
 
 fn no_such_path() -> Problem {
     Problem::new(404, "not_found", "there is nothing at this path")
-}
-
-fn method_not_allowed() -> Problem {
-    Problem::new(
-        405,
-        "method_not_allowed",
-        "this path does not take that method",
-    )
 }
 
 /// Turns a value into a JSON answer.

@@ -3,7 +3,11 @@
 use serde_json::json;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+    openapi::{
+        Ref, ResponseBuilder,
+        content::Content,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
 };
 
 use super::{Answer, json_response};
@@ -24,14 +28,18 @@ use super::{Answer, json_response};
         super::meetings::get_transcript,
         super::meetings::get_recording,
         super::meetings::get_timeline,
+        super::live::open,
         super::tenants::put_tenant,
         super::tenants::get_tenant,
         super::tenants::mint_key,
-        super::tenants::revoke_key
+        super::tenants::revoke_key,
+        super::webhooks::recall,
+        document,
+        health
     ),
     components(schemas(attache_meeting::meeting::LiveEvent)),
     security(("api_key" = [])),
-    modifiers(&Security)
+    modifiers(&Security, &CommonErrors)
 )]
 struct Document;
 
@@ -47,12 +55,58 @@ impl Modify for Security {
     }
 }
 
-/// `GET /openapi.json`.
+/// What can go wrong with every call below `/v1`.
+struct CommonErrors;
+
+impl Modify for CommonErrors {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut openapi.paths.paths {
+            if !path.starts_with("/v1/") {
+                continue;
+            }
+            let of_meeting = path.contains("{id}");
+            let operations = [
+                &mut item.get,
+                &mut item.put,
+                &mut item.post,
+                &mut item.delete,
+            ];
+            for operation in operations.into_iter().flatten() {
+                let mut add = |status: &str, description: &str| {
+                    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+                    let response = ResponseBuilder::new()
+                        .description(description)
+                        .content("application/problem+json", problem)
+                        .build();
+                    let known = &mut operation.responses.responses;
+                    known
+                        .entry(status.to_owned())
+                        .or_insert_with(|| response.into());
+                };
+                add("401", "The bearer key is missing or wrong");
+                if of_meeting {
+                    add("404", "No such meeting of this tenant");
+                }
+                if operation.request_body.is_some() {
+                    add("400", "The body is not a JSON object");
+                    add("413", "The body has more than 1 MiB");
+                    add("422", "Fields are wrong; each is named");
+                }
+            }
+        }
+    }
+}
+
+/// Describes the API.
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()),
+    responses((status = 200, description = "This document")))]
 pub(super) fn document() -> Answer {
     json_response(200, &Document::openapi())
 }
 
-/// `GET /healthz`.
+/// Tells that the Worker runs and its configuration is complete.
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()),
+    responses((status = 200, description = "`{\"status\": \"ok\", \"version\": \"…\"}`")))]
 pub(super) fn health() -> Answer {
     json_response(
         200,

@@ -11,8 +11,11 @@ pub(crate) fn response(problem: &Problem) -> Result<Response> {
     let response = Response::from_json(problem)?.with_status(problem.status);
     let headers = response.headers();
     headers.set("content-type", "application/problem+json")?;
-    if problem.status == 401 {
+    if problem.code == "unauthorized" {
         headers.set("www-authenticate", "Bearer")?;
+    }
+    if let Some(allow) = problem.allow {
+        headers.set("allow", allow)?;
     }
     Ok(response)
 }

@@ -10,7 +10,7 @@ use worker::{Method, Request, Response};
 use super::{
     Answer, Call,
     auth::{self, KeyEntry},
-    directory, json_response, method_not_allowed, no_such_path, problems, read_body,
+    directory, json_response, no_such_path, problems, read_body,
 };
 use crate::{
     clock,
@@ -36,7 +36,9 @@ pub(super) async fn route(
         (Method::Get, []) => get_tenant(call, &id).await,
         (Method::Post, ["keys"]) => mint_key(call, &id).await,
         (Method::Delete, ["keys", key]) => revoke_key(call, &id, key).await,
-        (_, [] | ["keys"] | ["keys", _]) => Err(method_not_allowed()),
+        (_, []) => Err(Problem::method_not_allowed("GET, PUT")),
+        (_, ["keys"]) => Err(Problem::method_not_allowed("POST")),
+        (_, ["keys", _]) => Err(Problem::method_not_allowed("DELETE")),
         _ => Err(no_such_path()),
     }
 }
@@ -90,7 +92,14 @@ pub(super) async fn mint_key(call: &Call<'_>, id: &TenantId) -> Answer {
     let entry = KeyEntry {
         tenant_id: id.clone(),
     };
-    directory::record_key(call.env, &hash, &entry).await?;
+    if let Err(problem) = directory::record_key(call.env, &hash, &entry).await {
+        // Nobody will ever see this key, so it should not count either.
+        let key_id = minted.key_id.parse().map_err(|_| Problem::internal())?;
+        call_tenant(call.env, id, TenantAsk::RevokeKey { key_id })
+            .await
+            .ok();
+        return Err(problem);
+    }
     let shown = MintedKey {
         key_id: minted.key_id,
         key,
@@ -113,7 +122,8 @@ pub(super) async fn revoke_key(call: &Call<'_>, id: &TenantId, key_id: &str) -> 
     let TenantReply::Revoked { hash } = reply else {
         return Err(Problem::internal());
     };
-    directory::forget_key(call.env, &hash).await?;
+    // The tenant's object has the last word, so the key is dead whether or not the directory forgets it now.
+    directory::forget_key(call.env, &hash).await.ok();
     Response::empty()
         .map(|response| response.with_status(204))
         .map_err(|error| problems::internal(&error))

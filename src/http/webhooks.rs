@@ -14,7 +14,14 @@ use crate::{
     objects::{MESSAGE_ID_HEADER, WEBHOOK_PATH, calls::meeting_stub},
 };
 
-/// Takes one webhook.
+/// Takes one webhook of Recall's, signed as Standard Webhooks or Svix do.
+#[utoipa::path(post, path = "/webhooks/recall", tag = "operations", security(()),
+    request_body(content = String, content_type = "application/json"),
+    responses((status = 200, description = "It has taken effect, or is of no use to any meeting"),
+        (status = 400, description = "Signed, and no event", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 401, description = "The signature is missing, wrong or stale", body = Problem,
+            content_type = "application/problem+json")))]
 pub(super) async fn recall(call: &Call<'_>, request: &mut Request) -> Answer {
     let body = read_body(request).await?;
     let headers = request.headers();

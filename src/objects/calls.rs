@@ -116,6 +116,8 @@ pub(crate) enum TenantAsk {
     RevokeKey { key_id: KeyId },
     /// Whether a key is still good.
     CheckKey { hash: String },
+    /// What an idempotency key stands for.
+    FindReserved { idempotency: Idempotency },
     /// Remember what an idempotency key stands for, or find what it stood for before.
     Reserve {
         idempotency: Idempotency,
@@ -157,6 +159,8 @@ pub(crate) enum TenantReply {
     Revoked { hash: String },
     /// Whether a key is good.
     KeyIs { good: bool },
+    /// What the idempotency key stands for, if it was used before.
+    Found(Option<Box<Booking>>),
     /// What the idempotency key stands for, and whether it does so only now.
     Reserved {
         booking: Box<Booking>,

@@ -106,16 +106,18 @@ impl DurableObject for MeetingObject {
     async fn alarm(&self) -> Result<Response> {
         let shell = &*self.shell;
         shell.alarm.set(None);
+        // First of all, so that not even a panic leaves the meeting without an alarm.
+        shell.state.storage().set_alarm(ALARM_RETRY_MS).await?;
         let woken = async {
             shell.wake().await?;
             shell.step(Event::Woke, None).await
         };
         if let Err(error) = woken.await {
+            let reason = error.to_string();
             log::error(
-                "an alarm failed and is set again",
-                json!({ "reason": error.to_string() }),
+                "an alarm failed and rings again",
+                json!({ "reason": reason }),
             );
-            shell.state.storage().set_alarm(ALARM_RETRY_MS).await?;
         }
         Response::empty()
     }
@@ -182,7 +184,10 @@ impl Shell {
         let handled = self.with_meeting(|meeting| {
             let mut next = meeting.clone();
             let step = next.handle(event, now);
-            let changed = webhook_id.is_some() || next != *meeting || !step.timeline.is_empty();
+            let changed = webhook_id.is_some()
+                || next != *meeting
+                || !step.timeline.is_empty()
+                || !step.clips_done.is_empty();
             (next, step, changed)
         });
         let Some((next, step, changed)) = handled else {
@@ -364,7 +369,7 @@ impl Shell {
     async fn book(self: &Rc<Self>, booking: Booking) -> std::result::Result<MeetingReply, Problem> {
         if self.with_meeting(|_| ()).is_none() {
             let now = clock::now();
-            let (meeting, step) = Meeting::book(booking);
+            let (meeting, step) = Meeting::book(booking, now);
             let stored = self
                 .store
                 .create()
@@ -381,6 +386,10 @@ impl Shell {
     async fn command(self: &Rc<Self>, event: Event) -> std::result::Result<MeetingReply, Problem> {
         match self.step(event, None).await {
             Ok(None) => self.view(),
+            Ok(Some(Refusal::ChatTooLong)) => {
+                let message = Refusal::ChatTooLong.to_string();
+                Err(Problem::invalid_field("text", message))
+            }
             Ok(Some(refusal)) => Err(Problem::conflict(refusal.code(), refusal.to_string())),
             Err(error) => Err(failed(&error)),
         }

@@ -75,6 +75,8 @@ impl TenantObject {
                 execute(&self.storage, SCHEMA, Vec::new()).map_err(|error| failed(&error))?;
             } else if matches!(ask, TenantAsk::Settings) {
                 return Ok(TenantReply::Settings(TenantSettings::default()));
+            } else if matches!(ask, TenantAsk::FindReserved { .. }) {
+                return Ok(TenantReply::Found(None));
             } else if matches!(ask, TenantAsk::CheckKey { .. }) {
                 return Ok(TenantReply::KeyIs { good: false });
             } else {
@@ -95,6 +97,10 @@ impl TenantObject {
             } => return self.add_key(&key_id, &hash, &last_four, is_default, now),
             TenantAsk::RevokeKey { key_id } => return self.revoke_key(&key_id),
             TenantAsk::CheckKey { hash } => self.check_key(&hash),
+            TenantAsk::FindReserved { idempotency } => {
+                let found = self.reserved(&idempotency, now)?;
+                return Ok(TenantReply::Found(found.map(Box::new)));
+            }
             TenantAsk::Reserve {
                 idempotency,
                 booking,
@@ -355,7 +361,8 @@ impl TenantObject {
     /// Keeps the row, so that the id stays taken, and nothing of what it was about.
     fn forget(&self, meeting_id: &MeetingId) -> Result<TenantReply> {
         let id = || vec![text(meeting_id.as_str())];
-        let meeting = "UPDATE meeting SET view = NULL WHERE id = ?";
+        let meeting = "INSERT INTO meeting (id, status, revision, view) VALUES (?, '', 0, NULL) \
+                       ON CONFLICT (id) DO UPDATE SET view = NULL";
         execute(&self.storage, meeting, id())?;
         let keys = "UPDATE idempotency SET booking = NULL WHERE meeting_id = ?";
         execute(&self.storage, keys, id())?;

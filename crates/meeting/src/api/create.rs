@@ -119,6 +119,10 @@ impl CreateMeeting {
         };
         let template = asked.greeting.or_else(|| settings.greeting.clone());
         let greeting = render_greeting(template.as_deref(), &name, company.as_deref());
+        if greeting.trim().is_empty() {
+            let message = "must not be blank once the names are filled in";
+            return Err(Problem::invalid_field("agent.greeting", message));
+        }
         Ok(Booking {
             id,
             tenant_id,

@@ -14,6 +14,10 @@ pub fn platform_of(meeting_url: &str) -> Result<Platform, &'static str> {
     if meeting_url.len() > MAX_URL_CHARS {
         return Err("must have at most 2048 characters");
     }
+    // URL parsers disagree about these, and it is another parser that follows the URL.
+    if meeting_url.contains(|c: char| c == '\\' || c.is_whitespace() || c.is_control()) {
+        return Err("must contain neither backslashes nor white space");
+    }
     let url = Url::parse(meeting_url).map_err(|_| "must be an absolute URL")?;
     if url.scheme() != "https" {
         return Err("must be an https URL");
@@ -24,7 +28,7 @@ pub fn platform_of(meeting_url: &str) -> Result<Platform, &'static str> {
     let host = url.host_str().unwrap_or_default();
     let platform = platform_of_host(host)
         .ok_or("must be a meeting on Zoom, Google Meet, Microsoft Teams or Webex")?;
-    if url.path() == "/" && url.query().is_none() {
+    if url.path() == "/" {
         return Err("must name a meeting, not just the platform");
     }
     Ok(platform)
@@ -95,6 +99,11 @@ mod tests {
             "meet.google.com/abc-defg-hij",
             "http://meet.google.com/abc-defg-hij",
             "https://meet.google.com/",
+            "https://meet.google.com/?x",
+            "https://meet.google.com\\@evil.example/x",
+            "https://meet.google.com\\.evil.example/x",
+            " https://meet.google.com/abc-defg-hij",
+            "https://meet.google.com/abc\n-defg",
             "https://meet.google.com.evil.example/abc",
             "https://evil.example/?meet.google.com",
             "https://evilzoom.us/j/1",

@@ -21,6 +21,10 @@ pub struct Problem {
     /// The fields that are wrong, if fields are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// What the path does take, for the `Allow` header of a 405.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub allow: Option<&'static str>,
 }
 
 /// What is wrong with one field.
@@ -52,6 +56,16 @@ impl Problem {
             code: code.to_owned(),
             detail: detail.into(),
             errors: Vec::new(),
+            allow: None,
+        }
+    }
+
+    /// The path does not take this method (405).
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("this path takes {allow}");
+        Self {
+            allow: Some(allow),
+            ..Self::new(405, "method_not_allowed", detail)
         }
     }
 

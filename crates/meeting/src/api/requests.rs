@@ -31,9 +31,9 @@ pub struct SayRequest {
 }
 
 impl SayRequest {
-    /// Checks the text.
-    pub fn check(&self) -> Result<(), Problem> {
-        check_length(&self.text, limits::MAX_SAY_CHARS)
+    /// Gives the request back if its text can be said.
+    pub fn checked(self) -> Result<Self, Problem> {
+        check_length(&self.text, limits::MAX_SAY_CHARS).map(|()| self)
     }
 }
 
@@ -52,9 +52,9 @@ pub struct ChatRequest {
 }
 
 impl ChatRequest {
-    /// Checks the text as far as it does not depend on the platform.
-    pub fn check(&self) -> Result<(), Problem> {
-        check_length(&self.text, 4096)
+    /// Gives the request back if its text can be written, as far as that does not depend on the platform.
+    pub fn checked(self) -> Result<Self, Problem> {
+        check_length(&self.text, 4096).map(|()| self)
     }
 }
 

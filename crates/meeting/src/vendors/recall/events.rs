@@ -10,11 +10,14 @@ use serde_json::Value;
 
 use super::{
     speech::SpokenSegment,
-    status::{BotCode, BotStatusChange},
+    status::{BotCode, BotStatusChange, bounded},
     wire,
     words::vendor_words,
 };
 use crate::ids::{BotId, MeetingId};
+
+/// Recall's ids have 36 bytes; a longer one is no bot of ours.
+const MAX_BOT_ID_BYTES: usize = 128;
 
 /// The metadata key under which a bot carries our meeting's id.
 pub(crate) const MEETING_ID_KEY: &str = "meeting_id";
@@ -220,7 +223,7 @@ fn read(body: &[u8]) -> Result<(WebhookRoute, wire::Envelope), ParseError> {
         return Err(ParseError::NotAnObject);
     };
     let event_name = match fields.get("event") {
-        Some(Value::String(name)) => name.clone(),
+        Some(Value::String(name)) => bounded(name.clone()),
         _ => return Err(ParseError::NoEvent),
     };
     let envelope = serde_json::from_value::<wire::Body>(value)
@@ -233,6 +236,7 @@ fn read(body: &[u8]) -> Result<(WebhookRoute, wire::Envelope), ParseError> {
             .id
             .clone()
             .or_else(|| envelope.bot_id.clone())
+            .filter(|id| id.len() <= MAX_BOT_ID_BYTES)
             .map(BotId),
         meeting_id: meeting_id(&envelope),
     };
@@ -327,7 +331,7 @@ fn artifact(family: &str, code: ArtifactCode, mut envelope: wire::Envelope) -> R
     RecallEvent::Artifact(ArtifactChange {
         artifact: Artifact::from(family.to_owned()),
         code,
-        sub_code: status.sub_code,
+        sub_code: status.sub_code.map(bounded),
         recording_id: envelope.recording.id,
         artifact_id: read_data::<wire::Reference>(artifact).id,
         updated_at: status.updated_at.or(status.created_at),

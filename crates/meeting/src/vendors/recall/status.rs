@@ -80,11 +80,30 @@ pub struct BotStatusChange {
 impl BotStatusChange {
     pub(crate) fn new(code: BotCode, status: wire::Status) -> Self {
         Self {
-            code,
-            sub_code: status.sub_code,
-            message: status.message,
+            code: bounded_code(code),
+            sub_code: status.sub_code.map(bounded),
+            message: status.message.map(bounded),
             updated_at: status.updated_at.or(status.created_at),
         }
+    }
+}
+
+/// The vendor's own words are far shorter; they are stored with the meeting, so they have a bound.
+const MAX_WORD_CHARS: usize = 200;
+
+/// Cuts a word of the vendor's that is absurdly long.
+pub(super) fn bounded(word: String) -> String {
+    match word.char_indices().nth(MAX_WORD_CHARS) {
+        Some((end, _)) => word[..end].to_owned(),
+        None => word,
+    }
+}
+
+fn bounded_code(code: BotCode) -> BotCode {
+    if let BotCode::Other(word) = code {
+        BotCode::Other(bounded(word))
+    } else {
+        code
     }
 }
 
