@@ -13,7 +13,7 @@ use futures_util::future::{BoxFuture, FutureExt as _, join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::mutation::Mutator;
+use crate::mutation::Chance;
 use crate::world::{Room, SOON, World, vendors};
 
 /// Longer than all of what precedes the kill.
@@ -55,13 +55,36 @@ struct Held<'a> {
     meanwhile: Vec<Event>,
 }
 
+impl<'a> Held<'a> {
+    /// Held between two orders.
+    fn between_orders(step: &'static str, room: Room<'a>) -> Self {
+        Self {
+            step,
+            room,
+            ordered: false,
+            meanwhile: vec![],
+        }
+    }
+
+    /// Held with an order under way.
+    fn with_an_order(step: &'static str, room: Room<'a>) -> Self {
+        Self {
+            ordered: true,
+            ..Self::between_orders(step, room)
+        }
+    }
+
+    fn while_away(mut self, events: impl IntoIterator<Item = Event>) -> Self {
+        self.meanwhile.extend(events);
+        self
+    }
+}
+
 /// A held meeting in the making.
 type Holding<'a> = BoxFuture<'a, Result<Held<'a>>>;
 
-/// Lets a bot that waits at the door in.
-fn let_in() -> Vec<Event> {
-    vec![Event::InCallNotRecording, Event::InCallRecording]
-}
+/// A bot that waits at the door is let in.
+const LET_IN: [Event; 2] = [Event::InCallNotRecording, Event::InCallRecording];
 
 fn to_the_door() -> MeetingScript {
     MeetingScript::empty()
@@ -87,12 +110,7 @@ async fn held_at<'a>(
             .await
             .context(step)?;
     }
-    Ok(Held {
-        step,
-        room,
-        ordered: true,
-        meanwhile: vec![],
-    })
+    Ok(Held::with_an_order(step, room))
 }
 
 /// The steps at which a meeting can be held for long.
@@ -109,22 +127,15 @@ fn early(stage: &Stage) -> Vec<Holding<'_>> {
         async {
             let step = "after the vendor made the bot";
             let script = MeetingScript::empty().with_ending(instant_ending());
-            let mut held = held_at(stage, step, script, Operation::CreateBot, LOST).await?;
-            held.meanwhile = vec![Event::JoiningCall];
-            held.meanwhile.extend(let_in());
-            Ok(held)
+            let held = held_at(stage, step, script, Operation::CreateBot, LOST).await?;
+            Ok(held.while_away([Event::JoiningCall]).while_away(LET_IN))
         }
         .boxed(),
         async {
             let room = stage.room().meet(to_the_door()).await?;
             room.until(|meeting| meeting["bot"]["code"] == "in_waiting_room")
                 .await?;
-            Ok(Held {
-                step: "at the door",
-                room,
-                ordered: false,
-                meanwhile: let_in(),
-            })
+            Ok(Held::between_orders("at the door", room).while_away(LET_IN))
         }
         .boxed(),
         async {
@@ -135,12 +146,7 @@ fn early(stage: &Stage) -> Vec<Holding<'_>> {
             let room = room.meet(to_the_door()).await?;
             room.seen(|request| request.operation == Some(Operation::TextToSpeech))
                 .await?;
-            Ok(Held {
-                step: "while the greeting is made",
-                room,
-                ordered: true,
-                meanwhile: let_in(),
-            })
+            Ok(Held::with_an_order("while the greeting is made", room).while_away(LET_IN))
         }
         .boxed(),
         async {
@@ -154,12 +160,7 @@ fn early(stage: &Stage) -> Vec<Holding<'_>> {
             room.api.delete_meeting(&room.id).await?.expect(202)?;
             room.seen(|request| request.operation == Some(Operation::LeaveCall))
                 .await?;
-            Ok(Held {
-                step: "while leaving",
-                room,
-                ordered: true,
-                meanwhile: vec![],
-            })
+            Ok(Held::with_an_order("while leaving", room))
         }
         .boxed(),
         async {
@@ -172,12 +173,10 @@ fn early(stage: &Stage) -> Vec<Holding<'_>> {
             room.until_greeted().await?;
             room.host_ends().await?;
             room.until_status("ended").await?;
-            Ok(Held {
-                step: "while the artifacts are waited for",
+            Ok(Held::between_orders(
+                "while the artifacts are waited for",
                 room,
-                ordered: false,
-                meanwhile: vec![],
-            })
+            ))
         }
         .boxed(),
     ]
@@ -194,12 +193,7 @@ async fn fetching(stage: &Stage) -> Result<Held<'_>> {
         request.is_some_and(|request| request.operation == Some(Operation::Download))
     };
     stage.simulator.wait_for(fetched, SOON).await?;
-    Ok(Held {
-        step: "while the transcript is fetched",
-        room,
-        ordered: true,
-        meanwhile: vec![],
-    })
+    Ok(Held::with_an_order("while the transcript is fetched", room))
 }
 
 /// The steps that last for seconds only.
@@ -249,12 +243,7 @@ fn late(stage: &Stage) -> Vec<Holding<'_>> {
         .boxed(),
         async {
             let room = stage.room().meet(MeetingScript::instant()).await?;
-            Ok(Held {
-                step: "right after the booking",
-                room,
-                ordered: false,
-                meanwhile: vec![],
-            })
+            Ok(Held::between_orders("right after the booking", room))
         }
         .boxed(),
     ]
@@ -339,7 +328,7 @@ pub(crate) async fn killed_again_and_again_meetings_complete_with_one_bot_and_on
     } = world.start(slow_speech, |settings| settings).await?;
     let stage = Stage { simulator, api };
     let seed = u64::try_from(Timestamp::now().as_millisecond())?;
-    let mut chance = Mutator::new(seed);
+    let mut chance = Chance::new(seed);
     // One meeting enters after the other, so that the kills find them at all kinds of steps.
     let mut rooms = Vec::new();
     for place in 0..6 {
@@ -358,12 +347,7 @@ pub(crate) async fn killed_again_and_again_meetings_complete_with_one_bot_and_on
         runtime.restart().await?;
     }
     let ends = rooms.into_iter().map(async |room| {
-        let held = Held {
-            step: "at random",
-            room,
-            ordered: false,
-            meanwhile: vec![],
-        };
+        let held = Held::between_orders("at random", room);
         completes(&held).await
     });
     try_join_all(ends)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
-    Delivery, Entry, Event, MadeUpWebhook, MeetingScript, Operation, Person, instant_ending,
+    Delivery, Entry, Event, Fault, MadeUpWebhook, MeetingScript, Operation, Person, instant_ending,
 };
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -437,4 +437,51 @@ pub(crate) async fn the_older_form_of_status_webhooks_is_understood(world: &Worl
     let meeting = room.until_settled().await.context("the artifacts")?;
     ended(&meeting, "ended", "host", "call_ended_by_host")?;
     room.one_bot_and_one_greeting()
+}
+
+pub(crate) async fn the_timeline_tells_the_story_in_order_and_in_pages(
+    world: &World,
+) -> Result<()> {
+    let room = world.room().await?;
+    let simulator = room.simulator;
+    simulator.fault_for(&room.url, Operation::CreateBot, Fault::status(500));
+    let room = room.meet(MeetingScript::instant()).await?;
+    room.until_greeted().await?;
+    room.host_ends().await?;
+    room.until_settled().await?;
+
+    let entries = room.timeline().await?;
+    for (place, entry) in entries.iter().enumerate() {
+        ensure!(
+            entry["seq"] == place + 1 && entry["at"].is_string(),
+            "{entry}"
+        );
+        let kind = text(&entry["kind"]);
+        ensure!(["event", "effect", "warning"].contains(&&*kind), "{entry}");
+        ensure!(!text(&entry["summary"]).is_empty(), "{entry}");
+    }
+    let place = |kind: &str, name: &str| {
+        let found = entries
+            .iter()
+            .position(|entry| entry["kind"] == kind && entry["name"] == name);
+        found.with_context(|| format!("no {kind} {name} in {entries:?}"))
+    };
+    let story = [
+        place("event", "booked")?,
+        place("warning", "bot_creation_retried")?,
+        place("event", "bot_created")?,
+        place("event", "greeted")?,
+        place("event", "ended")?,
+        place("event", "transcript_ready")?,
+    ];
+    ensure!(story.is_sorted(), "{entries:?}");
+    place("effect", "recall.create_bot")?;
+
+    let page = room.api.timeline(&room.id, "limit=3").await?.expect(200)?;
+    let cursor = text(&page["next_cursor"]);
+    let query = format!("limit=3&cursor={cursor}");
+    let next = room.api.timeline(&room.id, &query).await?.expect(200)?;
+    let paged = [&page, &next].map(|page| page["entries"].as_array().cloned().unwrap_or_default());
+    ensure!(paged.concat() == entries[..6], "{page} {next}");
+    Ok(())
 }

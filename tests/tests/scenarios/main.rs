@@ -156,6 +156,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             leaving_the_call_is_asked_once_and_keeps_what_was_recorded
             without_any_webhook_the_meeting_is_followed_by_asking
             the_older_form_of_status_webhooks_is_understood
+            the_timeline_tells_the_story_in_order_and_in_pages
         ;
         artifacts:
             the_transcript_is_live_in_the_call_and_final_after_it

@@ -11,25 +11,27 @@ const DEEP: usize = 5_000;
 /// A source of damage.
 #[derive(Debug)]
 pub(crate) struct Mutator {
-    state: u64,
+    chance: Chance,
 }
 
 impl Mutator {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed }
+        Self {
+            chance: Chance::new(seed),
+        }
     }
 
     /// The document with one to three things wrong, as text that may be no JSON any more.
     pub(crate) fn damage(&mut self, document: &Value) -> String {
         let mut damaged = document.clone();
-        for _ in 0..=self.below(3) {
+        for _ in 0..=self.chance.below(3) {
             let parts = count(&damaged);
-            let mut target = self.below(parts);
-            let wound = self.below(12);
+            let mut target = self.chance.below(parts);
+            let wound = self.chance.below(12);
             self.wound(&mut damaged, &mut target, wound);
         }
         let text = damaged.to_string();
-        match self.below(8) {
+        match self.chance.below(8) {
             0 => self.broken(&text),
             _ => text,
         }
@@ -76,7 +78,7 @@ impl Mutator {
     fn without_a_part(&mut self, part: Value) -> Value {
         match part {
             Value::Object(mut fields) => {
-                let lost = self.below(fields.len().max(1));
+                let lost = self.chance.below(fields.len().max(1));
                 if let Some(name) = fields.keys().nth(lost).cloned() {
                     fields.remove(&name);
                 }
@@ -92,12 +94,12 @@ impl Mutator {
 
     /// Text that is cut, spliced, nested without end or strange in its escapes.
     fn broken(&mut self, text: &str) -> String {
-        let mut at = self.below(text.len());
+        let mut at = self.chance.below(text.len());
         while !text.is_char_boundary(at) {
             at -= 1;
         }
         let (head, tail) = text.split_at(at);
-        match self.below(6) {
+        match self.chance.below(6) {
             0 => head.to_owned(),
             1 => format!("{head}\u{7f}{tail}"),
             2 => format!("{text}{text}"),
@@ -105,6 +107,27 @@ impl Mutator {
             4 => format!("{{\"event\":\"\\ud800\",{}", text.trim_start_matches('{')),
             _ => format!("{{\"data\":1e999,{}", text.trim_start_matches('{')),
         }
+    }
+}
+
+/// How many parts a document has, itself included.
+fn count(part: &Value) -> usize {
+    match part {
+        Value::Object(fields) => 1 + fields.values().map(count).sum::<usize>(),
+        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+    }
+}
+
+/// Numbers that look random and are the same for the same seed.
+#[derive(Debug)]
+pub(crate) struct Chance {
+    state: u64,
+}
+
+impl Chance {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { state: seed }
     }
 
     /// A number below the limit, by the `SplitMix64` generator.
@@ -115,14 +138,5 @@ impl Mutator {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
         usize::try_from(mixed % limit.max(1) as u64).unwrap_or(0)
-    }
-}
-
-/// How many parts a document has, itself included.
-fn count(part: &Value) -> usize {
-    match part {
-        Value::Object(fields) => 1 + fields.values().map(count).sum::<usize>(),
-        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
     }
 }
