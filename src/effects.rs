@@ -159,6 +159,7 @@ impl Runner<'_> {
         BotRequest {
             meeting_url: self.booking.meeting_url.clone(),
             bot_name: self.booking.agent.name.clone(),
+            company: self.booking.agent.company.clone(),
             join_at,
             meeting_id: self.booking.id.clone(),
             tenant_id: self.booking.tenant_id.clone(),

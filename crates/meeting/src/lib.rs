@@ -10,6 +10,7 @@ pub mod ids;
 pub mod meeting;
 pub mod retry;
 pub mod secret;
+pub mod still;
 pub mod transcript;
 pub mod vendors;
 pub mod view;

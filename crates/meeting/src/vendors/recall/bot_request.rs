@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::events::MEETING_ID_KEY;
-use crate::ids::{MeetingId, TenantId};
+use crate::{
+    ids::{MeetingId, TenantId},
+    still::camera_still,
+};
 
 /// Half a second of silence: without some mp3 at creation the vendor plays none later.
 const SILENCE: &[u8] = include_bytes!("assets/silence.mp3");
-/// What the camera shows: a still, 640x360, as the vendor advises.
-const CAMERA_STILL: &[u8] = include_bytes!("assets/camera.jpg");
 
 /// The vendor's limit of a bot's name, in characters.
 const MAX_NAME_CHARACTERS: usize = 100;
@@ -76,6 +77,8 @@ pub struct BotRequest {
     pub meeting_url: String,
     /// The name shown in the call; cut to the vendor's limit.
     pub bot_name: String,
+    /// The company that the bot's camera names.
+    pub company: Option<String>,
     /// When to join; at once if there is none.
     pub join_at: Option<Timestamp>,
     /// The meeting it is for: everything the vendor sends about the bot carries it.
@@ -110,7 +113,8 @@ impl BotRequest {
         match self.presence {
             Presence::Voice => {
                 let silence = json!({"kind": "mp3", "b64_data": STANDARD.encode(SILENCE)});
-                let still = json!({"kind": "jpeg", "b64_data": STANDARD.encode(CAMERA_STILL)});
+                let picture = camera_still(&self.bot_name, self.company.as_deref());
+                let still = json!({"kind": "jpeg", "b64_data": STANDARD.encode(picture)});
                 body["automatic_audio_output"] = json!({"in_call_recording": {"data": silence}});
                 body["automatic_video_output"] =
                     json!({"in_call_recording": still, "in_call_not_recording": still});
