@@ -208,7 +208,10 @@ impl Runner<'_> {
         let stored = self.shell.store.put_clip(utterance_id, audio);
         stored.map_err(|_| unavailable(operation))?;
         let duration_ms = u64::try_from(info.duration.as_millis()).unwrap_or(u64::MAX);
-        Ok(Answer::Synthesized { duration_ms })
+        Ok(Answer::Synthesized {
+            utterance_id: utterance_id.clone(),
+            duration_ms,
+        })
     }
 
     async fn play_audio(
@@ -228,11 +231,22 @@ impl Runner<'_> {
 
     async fn fetch_transcript(&self, bot_id: &BotId) -> Result<Answer, CallError> {
         let bot: BotSnapshot = RecallClient::bot(send(&self.recall.get_bot(bot_id)).await)?;
+        let listed = bot
+            .recordings
+            .iter()
+            .any(|recording| recording.transcript.is_some());
         let spoken = if let Some(url) = bot.transcript_url() {
             RecallClient::transcript(send(&RecallClient::get_transcript(url)).await)?
+        } else if listed {
+            return Err(unavailable("recall.get_transcript"));
         } else {
+            // Workspaces of the older API generation list no transcript.
             let request = self.recall.get_legacy_transcript(bot_id);
-            RecallClient::legacy_transcript(send(&request).await)?
+            let spoken = RecallClient::legacy_transcript(send(&request).await)?;
+            if spoken.is_empty() {
+                return Err(unavailable("recall.get_legacy_transcript"));
+            }
+            spoken
         };
         let segments = from_final(spoken);
         let stored = self.shell.store.put_final_transcript(&segments);
