@@ -1,5 +1,6 @@
 //! Webhooks in: only Recall's own count, each counts once, and none of them breaks anything.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -39,13 +40,15 @@ fn about(room: &Room<'_>, mut payload: Value) -> Result<Value> {
     Ok(payload)
 }
 
-/// What somebody said, as a real-time webhook.
+/// What somebody said, each time a little later, as a real-time webhook.
 fn spoken(room: &Room<'_>, words: &str) -> Result<Value> {
+    static SECONDS: AtomicU32 = AtomicU32::new(1);
+    let start = SECONDS.fetch_add(1, Ordering::Relaxed);
     let mut samples = samples()?.into_iter();
     let sample = samples.find(|sample| sample["event"] == "transcript.data");
     let mut payload = about(room, sample.context("a sample")?)?;
     payload["data"]["data"]["words"] = json!([
-        { "text": words, "start_timestamp": { "relative": 1.0 }, "end_timestamp": { "relative": 2.0 } }
+        { "text": words, "start_timestamp": { "relative": start }, "end_timestamp": { "relative": start + 1 } }
     ]);
     Ok(payload)
 }
