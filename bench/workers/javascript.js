@@ -1,6 +1,6 @@
 // A plain JavaScript Worker that does with a webhook what attache does with it: checks the signature over the raw
 // bytes, finds the meeting, calls its object, and there stores the webhook's id, the segment and the meeting in one
-// transaction, sets the alarm and tells the watchers.
+// transaction, makes sure of the alarm and tells the watchers.
 //
 // Only the webhook is measured. Booking and reading the transcript are there so that one program can drive both
 // Workers; nobody is authenticated and no bot is made.
@@ -109,6 +109,7 @@ function fromBase64(text) {
 export class MeetingObject extends DurableObject {
   #sql;
   #meeting = null;
+  #hasAlarm = false;
 
   constructor(ctx, env) {
     super(ctx, env);
@@ -218,15 +219,21 @@ export class MeetingObject extends DurableObject {
     });
     this.#meeting = meeting;
 
-    // Storage answers and leaves in the order it is asked, so nothing has to be awaited.
-    this.ctx.storage.setAlarm(now + BEAT_MS);
+    // An alarm that rings earlier stays: it sets itself again, and setting it costs a write.
+    if (!this.#hasAlarm) this.#beat(now);
     for (const watcher of this.ctx.getWebSockets()) {
       watcher.send(JSON.stringify({ type: "transcript.final", at: meeting.updated_at, segment }));
     }
   }
 
   alarm() {
-    return this.ctx.storage.setAlarm(Date.now() + BEAT_MS);
+    this.#beat(Date.now());
+  }
+
+  #beat(now) {
+    this.#hasAlarm = true;
+    // The runtime keeps writes in order and holds answers back until they are durable; nothing has to be awaited.
+    this.ctx.storage.setAlarm(now + BEAT_MS);
   }
 
   segments(cursor, limit) {
