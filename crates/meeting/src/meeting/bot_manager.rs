@@ -3,8 +3,6 @@
 //! [`BotManager`] carries one event through a meeting; this file holds the way into the call and out of it.
 //! The making of the bot is in `creation.rs`, its removal in `removal.rs`.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -475,34 +473,12 @@ impl<'m> BotManager<'m> {
                 .push(LiveEvent::TranscriptPartial { segment });
             return;
         }
-        if self.is_repeated(&segment) {
-            return;
-        }
         self.meeting.segments += 1;
         if self.meeting.transcript == ArtifactState::None && !self.meeting.status.is_over() {
             self.meeting.transcript = ArtifactState::Live;
         }
         self.step.segments.push(segment.clone());
         self.step.live.push(LiveEvent::TranscriptFinal { segment });
-    }
-}
-
-impl BotManager<'_> {
-    /// Recall may repeat a real-time webhook under a new message id; the words then come with the same speaker
-    /// and time.
-    fn is_repeated(&mut self, segment: &Segment) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (&segment.speaker.id, segment.start.to_bits(), &segment.text).hash(&mut hasher);
-        let print = hasher.finish();
-        let recent = &mut self.meeting.recent_segments;
-        if recent.contains(&print) {
-            return true;
-        }
-        recent.push_back(print);
-        if recent.len() > limits::REMEMBERED_SEGMENTS {
-            recent.pop_front();
-        }
-        false
     }
 }
 

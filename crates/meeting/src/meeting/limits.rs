@@ -107,9 +107,6 @@ pub const MAX_OUTSTANDING: usize = 100;
 /// How many warnings a meeting has at most.
 pub const MAX_WARNINGS: usize = 50;
 
-/// How many of the last segments are remembered, to tell repeated ones. Recall repeats at once or not at all.
-pub const REMEMBERED_SEGMENTS: usize = 16;
-
 /// The longest pause between attempts to book a bot that is not needed for days.
 pub const LONGEST_CREATION_PAUSE: Duration = Duration::from_mins(30);
 

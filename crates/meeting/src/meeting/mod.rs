@@ -80,7 +80,6 @@ impl Meeting {
             speech: VecDeque::new(),
             stopping: None,
             segments: 0,
-            recent_segments: VecDeque::new(),
             transcript: ArtifactState::None,
             recording: ArtifactState::None,
             ended: None,

@@ -440,8 +440,6 @@ pub struct Meeting {
     /// A stop order that must be through before anything else is played.
     pub(super) stopping: Option<EffectId>,
     pub(crate) segments: u64,
-    /// Prints of the last segments, to tell repeated ones.
-    pub(super) recent_segments: VecDeque<u64>,
     pub(crate) transcript: ArtifactState,
     pub(crate) recording: ArtifactState,
     pub(crate) ended: Option<Ended>,
