@@ -384,13 +384,14 @@ pub(crate) async fn watchers_are_told_the_meeting_first_and_then_all_that_happen
         .filter(|event| event["type"] == "meeting")
         .map(|event| &event["meeting"]["status"])
         .collect();
-    let mut order = statuses.clone();
+    let mut order: Vec<&str> = statuses
+        .iter()
+        .filter_map(|status| status.as_str())
+        .collect();
     order.dedup();
-    ensure!(
-        order == ["bot_joining", "in_progress", "ended"]
-            || order == ["scheduled", "bot_joining", "in_progress", "ended"],
-        "{order:?}"
-    );
+    // What lasts for a moment only may be over before it is news.
+    order.retain(|status| !["scheduled", "bot_joining"].contains(status));
+    ensure!(order == ["in_progress", "ended"], "{statuses:?}");
     let last = events.last().context("events")?;
     ensure!(warnings(&last["meeting"]) == ["bot_creation_retried"]);
     Ok(())
