@@ -55,7 +55,7 @@ pub use state::{
     Agent, ArtifactState, Booking, Ended, EndedBy, GreetingState, Meeting, Platform, Presence,
     Status, UtteranceState, Via, Warning, WarningCode,
 };
-use state::{Creation, Greeting, SNAPSHOT_VERSION};
+use state::{Bot, Creation, Greeting, SNAPSHOT_VERSION};
 
 impl Meeting {
     /// Makes a meeting out of a booking at `now`, and gives what is to be done at once.
@@ -117,20 +117,38 @@ impl Meeting {
     /// Orders and segments count only once the meeting as it is now has been saved.
     pub fn handle(&mut self, event: Event, now: Timestamp) -> Step {
         let mut step = Step::default();
-        let before = self.view();
+        let (before, segments) = (self.summary(), self.segments);
         let mut manager = BotManager::new(self, &mut step, now);
         manager.take_in(event);
         manager.settle();
-        if step.refusal.is_none() && self.view() != before {
+        let changed = self.summary() != before;
+        if step.refusal.is_none() && (changed || self.segments != segments) {
             self.revision += 1;
             self.updated_at = now;
             step.live.push(LiveEvent::Meeting {
                 meeting: Box::new(self.view()),
             });
+        }
+        if step.refusal.is_none() && changed {
             self.index_stale = true;
             BotManager::new(self, &mut step, now).update_index();
         }
         step
+    }
+
+    /// What of a meeting the tenant's index has to follow. The number of segments is not in it: it changes with
+    /// every sentence, and the index learns of it with the next change of anything else.
+    fn summary(&self) -> Summary {
+        Summary {
+            status: self.status,
+            join_at: self.join_at,
+            bot: self.bot.clone(),
+            greeting: self.greeting.clone(),
+            transcript: self.transcript,
+            recording: self.recording,
+            ended: self.ended.clone(),
+            warnings: self.warnings.len(),
+        }
     }
 
     /// Tells, right after an event that happened at `now`, when [`Event::Woke`] is due at the latest; `None`
@@ -185,6 +203,19 @@ impl Meeting {
             Status::Scheduled | Status::Ended | Status::Failed | Status::Cancelled => None,
         }
     }
+}
+
+/// What of a meeting can change, short of the number of segments.
+#[derive(PartialEq)]
+struct Summary {
+    status: Status,
+    join_at: Timestamp,
+    bot: Option<Bot>,
+    greeting: Greeting,
+    transcript: ArtifactState,
+    recording: ArtifactState,
+    ended: Option<Ended>,
+    warnings: usize,
 }
 
 impl Booking {

@@ -4,8 +4,8 @@ use crate::{
     http::{Advice, CallError, FailureKind, RetryAfter},
     ids::BotId,
     meeting::{
-        Answer, ArtifactState, BotState, Effect, EndedBy, Event, FoundBot, GreetingState, Meeting,
-        RecordingState, Refusal, Status, UtteranceState, Via, limits,
+        Answer, ArtifactState, BotState, Effect, EndedBy, Event, FoundBot, GreetingState,
+        LiveEvent, Meeting, RecordingState, Refusal, Status, UtteranceState, Via, limits,
         tests::room::{
             Room, artifact_done, audio, booking, bot_created, down, minutes, refused, seconds,
             start_of_time,
@@ -1031,4 +1031,35 @@ fn what_a_stray_bot_reports_of_the_call_is_not_ours() {
     };
     assert!(room.report("bot-2", heard(&segment)).segments.is_empty());
     assert_eq!(room.report("bot-1", heard(&segment)).segments.len(), 1);
+}
+
+#[test]
+fn a_sentence_is_told_to_watchers_and_not_to_the_index() {
+    let mut room = Room::in_call();
+    let spoken = crate::vendors::recall::SpokenSegment {
+        speaker: crate::vendors::recall::Speaker {
+            id: None,
+            name: None,
+        },
+        start: 1.0,
+        end: 2.0,
+        text: "hello".to_owned(),
+        words: Vec::new(),
+        language: None,
+    };
+    let heard = |text: &str| RecallEvent::Transcript {
+        partial: false,
+        segment: crate::vendors::recall::SpokenSegment {
+            text: text.to_owned(),
+            ..spoken.clone()
+        },
+    };
+    room.report(
+        "bot-1",
+        heard("the first changes the state of the transcript"),
+    );
+    let step = room.report("bot-1", heard("the second only adds to it"));
+    assert!(step.orders.is_empty(), "{:?}", step.orders);
+    assert!(matches!(step.live.last(), Some(LiveEvent::Meeting { .. })));
+    assert_eq!(room.meeting.view().listening.segments, 2);
 }
