@@ -39,6 +39,7 @@ mod simulator;
 mod spoken;
 mod world;
 
+pub use audio::voices::{LineWord, SAMPLE_RATE, SpokenLine};
 pub use config::SimulatorConfig;
 pub use faults::{Fault, FaultBody, NEVER_ANSWERED};
 pub use journal::{Entry, RequestSeen, WebhookSent, What};

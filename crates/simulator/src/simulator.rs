@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::audio::voices::{SpokenLine, Voices};
 use crate::clock::real_now;
 use crate::config::SimulatorConfig;
 use crate::courier::{self, Parcel};
@@ -235,6 +236,11 @@ impl Simulator {
         self.world.spoken.text(sha256)
     }
 
+    /// How a person in a call says a line: what Recall sends of it and Deepgram recognises.
+    pub fn line(&self, speaker: &str, text: &str) -> Arc<SpokenLine> {
+        self.world.voices.line(speaker, text)
+    }
+
     /// Makes something happen to a bot now.
     pub fn advance(&self, bot_id: &str, event: Event) -> Result<()> {
         self.world
@@ -367,6 +373,7 @@ fn parts(config: SimulatorConfig, address: SocketAddr) -> Parts {
             webhook_url: config.webhook_url,
         },
         spoken,
+        voices: Arc::new(Voices::default()),
         webhook_secret: config.webhook_secret,
         speech_latency: config.speech_latency,
         speech_chunk_interval: config.speech_chunk_interval,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use url::Url;
 
+use crate::audio::voices::Voices;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::journal::{Journal, What};
@@ -19,6 +20,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) journal: Journal,
     pub(crate) spoken: Arc<Spoken>,
+    /// What people in calls say, as sound.
+    pub(crate) voices: Arc<Voices>,
     pub(crate) webhook_secret: String,
     pub(crate) speech_latency: Duration,
     pub(crate) speech_chunk_interval: Duration,
@@ -42,6 +45,7 @@ pub(crate) struct Models {
 pub(crate) struct Parts {
     pub(crate) models: Models,
     pub(crate) spoken: Arc<Spoken>,
+    pub(crate) voices: Arc<Voices>,
     pub(crate) webhook_secret: String,
     pub(crate) speech_latency: Duration,
     pub(crate) speech_chunk_interval: Duration,
@@ -54,6 +58,7 @@ impl World {
             clock: Clock::default(),
             journal: Journal::default(),
             spoken: parts.spoken,
+            voices: parts.voices,
             webhook_secret: parts.webhook_secret,
             speech_latency: parts.speech_latency,
             speech_chunk_interval: parts.speech_chunk_interval,

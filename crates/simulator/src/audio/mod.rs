@@ -3,3 +3,4 @@
 pub(crate) mod jpeg;
 pub mod mp3;
 pub(crate) mod speech;
+pub(crate) mod voices;
