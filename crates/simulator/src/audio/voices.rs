@@ -49,10 +49,6 @@ pub struct LineWord {
 }
 
 /// A word of a known line that begins at a place in some audio.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "nobody listens to the call yet")
-)]
 #[derive(Clone, Debug)]
 pub(crate) struct WordBegins {
     /// The byte of the audio.
@@ -147,10 +143,6 @@ impl Voices {
     }
 
     /// How many bytes from its first one a word needs to be found.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "nobody listens to the call yet")
-    )]
     pub(crate) const LOOK_AHEAD: usize = TELLING * SAMPLE;
 
     fn lock(&self) -> MutexGuard<'_, Known> {
