@@ -5,7 +5,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use attache_meeting::{
-    api::TenantSettings, meeting::Presence, secret::Secret, webhook::WebhookVerifier,
+    api::TenantSettings, meeting::Presence, secret::Secret, vendors::deepgram::Diarization,
+    webhook::WebhookVerifier,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use url::Url;
@@ -30,6 +31,14 @@ pub(crate) struct Config {
     pub(crate) elevenlabs_base_url: String,
     /// `ELEVENLABS_API_KEY`: without it the agent cannot speak and greets by chat.
     pub(crate) elevenlabs_api_key: Option<Secret>,
+    /// `DEEPGRAM_BASE_URL`.
+    pub(crate) deepgram_base_url: String,
+    /// `DEEPGRAM_API_KEY`: without it the call is not listened to.
+    pub(crate) deepgram_api_key: Option<Secret>,
+    /// `DEEPGRAM_MODEL`.
+    pub(crate) deepgram_model: String,
+    /// `DEEPGRAM_DIARIZATION`: whether speakers are told apart, and by which parameter.
+    pub(crate) deepgram_diarization: Diarization,
     /// `ADMIN_API_KEY`: bearer key of `/v1/tenants`.
     pub(crate) admin_api_key: Secret,
     /// `API_KEY`: bearer key of tenant `default`.
@@ -85,6 +94,10 @@ impl Config {
             })?,
             elevenlabs_base_url: vars.url("ELEVENLABS_BASE_URL", "https://api.elevenlabs.io")?,
             elevenlabs_api_key: vars.secret("ELEVENLABS_API_KEY"),
+            deepgram_base_url: vars.url("DEEPGRAM_BASE_URL", "https://api.deepgram.com")?,
+            deepgram_api_key: vars.secret("DEEPGRAM_API_KEY"),
+            deepgram_model: vars.model("DEEPGRAM_MODEL", "nova-3")?,
+            deepgram_diarization: vars.diarization()?,
             admin_api_key: vars.required_secret("ADMIN_API_KEY")?,
             api_key: vars.secret("API_KEY"),
             defaults: vars.defaults()?,
@@ -149,6 +162,33 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
                 variable: "RECALL_REGION",
                 problem: "must be a region such as us-west-2".to_owned(),
             })
+        }
+    }
+
+    /// A model's name becomes part of a query that the vendor checks only when a call is on.
+    fn model(&self, variable: &'static str, default: &str) -> Result<String, ConfigError> {
+        let model = self.or(variable, default);
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if model.bytes().all(allowed) {
+            Ok(model)
+        } else {
+            Err(ConfigError {
+                variable,
+                problem: "must be the name of a model such as nova-3".to_owned(),
+            })
+        }
+    }
+
+    fn diarization(&self) -> Result<Diarization, ConfigError> {
+        let variable = "DEEPGRAM_DIARIZATION";
+        match self.or(variable, "latest").as_str() {
+            "latest" => Ok(Diarization::Latest),
+            "legacy" => Ok(Diarization::Legacy),
+            "off" => Ok(Diarization::Off),
+            _ => Err(ConfigError {
+                variable,
+                problem: "must be latest, legacy or off".to_owned(),
+            }),
         }
     }
 
@@ -257,6 +297,9 @@ mod tests {
             ("EARLY_JOIN_MINUTES", "11"),
             ("EARLY_JOIN_MINUTES", "three"),
             ("DEFAULT_PRESENCE", "hologram"),
+            ("DEEPGRAM_BASE_URL", "wss:api.deepgram.example"),
+            ("DEEPGRAM_MODEL", "nova 3&x=y"),
+            ("DEEPGRAM_DIARIZATION", "everyone"),
         ] {
             let error = read(&[(variable, value)]).unwrap_err().to_string();
             assert!(error.starts_with(variable), "{error}");

@@ -13,7 +13,7 @@ use attache_meeting::{
     transcript::from_final,
     vendors::{
         elevenlabs::{AudioFormat, ElevenLabsTts, SpeechRequest},
-        recall::{BotRequest, BotSnapshot, Presence, RecallClient},
+        recall::{AudioEndpoint, BotRequest, BotSnapshot, Presence, RecallClient},
     },
 };
 use jiff::Timestamp;
@@ -109,7 +109,10 @@ impl Runner<'_> {
             Effect::CreateBot { key, join_at } => {
                 let request = recall.create_bot(&self.bot_request(join_at), &key);
                 let bot = RecallClient::created_bot(send(&request).await)?;
-                Ok(Answer::BotCreated { bot_id: bot.id })
+                Ok(Answer::BotCreated {
+                    bot_id: bot.id,
+                    delivers_sound: self.audio_endpoint().is_some(),
+                })
             }
             Effect::FindBots => self.find_bots().await,
             Effect::RecordBot { bot_id } => {
@@ -166,9 +169,17 @@ impl Runner<'_> {
             presence: Presence::Voice,
             language: self.booking.agent.language.clone(),
             public_url: self.config.public_url.clone(),
-            audio_endpoint: None,
+            audio_endpoint: self.audio_endpoint(),
             retention_hours: self.config.recall_retention_hours,
         }
+    }
+
+    /// Where the bot delivers the call's sound, if it is listened to.
+    fn audio_endpoint(&self) -> Option<AudioEndpoint> {
+        self.config.deepgram_api_key.as_ref()?;
+        let origin = self.config.public_url.replacen("http", "ws", 1);
+        let url = format!("{origin}/recall/media/{}/", self.booking.id);
+        Some(AudioEndpoint { url })
     }
 
     async fn find_bots(&self) -> Result<Answer, CallError> {

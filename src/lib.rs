@@ -1,12 +1,13 @@
 //! The Worker: the only place that names the `worker` crate.
 //!
 //! Requests come in through [`http`], which checks who calls and what they ask; each meeting and each tenant is
-//! an object in [`objects`]; what a meeting orders from the outside world is carried out in [`effects`].
+//! an object in [`objects`]; what a meeting orders from the outside world is carried out in [`effects`], and what is heard comes in through [`ears`].
 //! Decisions are made in the pure crate `attache_meeting`; if a branch here mentions a meeting's state, it is in
 //! the wrong place.
 
 mod clock;
 mod config;
+mod ears;
 mod effects;
 mod http;
 mod log;

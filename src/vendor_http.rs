@@ -1,8 +1,18 @@
 //! The one way out to the vendors over HTTP.
 
-use attache_meeting::http::{HeaderValue, Method, Outcome, Request, Response, TransportError};
-use futures_util::StreamExt;
-use worker::{AbortSignal, Fetch, Headers, RequestInit, RequestRedirect, js_sys::Uint8Array};
+use attache_meeting::{
+    http::{HeaderValue, Method, Outcome, Request, Response, TransportError},
+    vendors::deepgram::HandshakeFailure,
+};
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
+use std::pin::pin;
+use worker::{
+    AbortController, AbortSignal, Delay, Error, Fetch, Headers, RequestInit, RequestRedirect,
+    WebSocket, js_sys::Uint8Array,
+};
 
 /// Sends one request and reads the whole answer, within the request's deadline and size.
 ///
@@ -19,10 +29,50 @@ pub(crate) async fn send(request: &Request) -> Outcome {
 
 async fn exchange(request: &Request, signal: &AbortSignal) -> Outcome {
     let outgoing = prepare(request).map_err(|_| TransportError::Connection)?;
-    let mut answer = Fetch::Request(outgoing)
+    let answer = Fetch::Request(outgoing)
         .send_with_signal(signal)
         .await
         .map_err(|_| TransportError::Connection)?;
+    read(answer, request.max_response_bytes).await
+}
+
+/// Opens a WebSocket, within the request's deadline; it is not accepted yet.
+///
+/// The `worker` crate's own way to connect takes no headers, and a signal that times out later would cut the open
+/// socket, so the deadline is a race.
+pub(crate) async fn upgrade(request: &Request) -> Result<WebSocket, HandshakeFailure> {
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let exchange = pin!(handshake(request, &signal));
+    match select(exchange, Delay::from(request.deadline)).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(_) => {
+            controller.abort();
+            Err(HandshakeFailure::Unanswered(TransportError::Timeout))
+        }
+    }
+}
+
+async fn handshake(request: &Request, signal: &AbortSignal) -> Result<WebSocket, HandshakeFailure> {
+    let unreachable = |_| HandshakeFailure::Unanswered(TransportError::Connection);
+    let mut outgoing = prepare(request).map_err(unreachable)?;
+    let headers = outgoing.headers_mut().map_err(unreachable)?;
+    headers.set("upgrade", "websocket").map_err(unreachable)?;
+    let sent = Fetch::Request(outgoing).send_with_signal(signal).await;
+    let answer = sent.map_err(unreachable)?;
+    if answer.status_code() == 101 {
+        return answer
+            .websocket()
+            .ok_or_else(|| unreachable(Error::BadEncoding));
+    }
+    Err(match read(answer, request.max_response_bytes).await {
+        Ok(response) => HandshakeFailure::Refused(response),
+        Err(error) => HandshakeFailure::Unanswered(error),
+    })
+}
+
+/// Reads a whole answer, unless it is too large.
+async fn read(mut answer: worker::Response, max_bytes: usize) -> Outcome {
     let headers = answer
         .headers()
         .entries()
@@ -32,7 +82,7 @@ async fn exchange(request: &Request, signal: &AbortSignal) -> Outcome {
     if let Ok(mut chunks) = answer.stream() {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| TransportError::Connection)?;
-            if body.len() + chunk.len() > request.max_response_bytes {
+            if body.len() + chunk.len() > max_bytes {
                 return Err(TransportError::TooLarge);
             }
             body.extend_from_slice(&chunk);

@@ -3,6 +3,7 @@
 mod auth;
 pub(crate) mod directory;
 mod live;
+mod media;
 mod meetings;
 mod openapi;
 mod problems;
@@ -49,7 +50,9 @@ async fn route(request: &mut Request, env: &Env) -> Answer {
         (Method::Get, ["healthz"]) => openapi::health(),
         (Method::Get, ["openapi.json"]) => openapi::document(),
         (Method::Post, ["webhooks", "recall"]) => webhooks::recall(&call, request).await,
-        (Method::Get, ["recall", "media", _, ""]) => Err(Problem::not_implemented("listening")),
+        (Method::Get, ["recall", "media", meeting_id, ""]) => {
+            media::open(&call, request, meeting_id).await
+        }
         (Method::Get, ["bot", _]) => Err(Problem::not_implemented("the bot's page")),
         (method, ["v1", "meetings", rest @ ..]) => {
             meetings::route(&call, request, method, rest).await

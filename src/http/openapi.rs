@@ -34,6 +34,7 @@ use super::{Answer, json_response};
         super::tenants::mint_key,
         super::tenants::revoke_key,
         super::webhooks::recall,
+        super::media::open,
         document,
         health
     ),

@@ -6,6 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     panic::AssertUnwindSafe,
     rc::Rc,
 };
@@ -13,9 +14,12 @@ use std::{
 use attache_meeting::{
     api::{Problem, TranscriptFormat, TranscriptPage, TranscriptQuery, TranscriptSource},
     ids::{BotId, TenantId},
-    meeting::{ArtifactState, Booking, Event, LiveEvent, Meeting, Order, Refusal, Step},
+    meeting::{
+        ArtifactState, Booking, EarsOrder, Event, ListenPlan, LiveEvent, Meeting, Order, Refusal,
+        Step,
+    },
     transcript::{Segment, to_srt, to_text, to_vtt},
-    vendors::recall::parse_webhook,
+    vendors::{deepgram::ListenOptions, recall::parse_webhook},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -28,7 +32,7 @@ use super::{
     calls::{MeetingAsk, MeetingCall, MeetingReply, answer, failed, read_call},
     meeting_store::MeetingStore,
 };
-use crate::{clock, config::Config, effects, log};
+use crate::{clock, config::Config, ears::Ears, effects, log};
 
 /// Header that carries a verified webhook's message id into the object.
 pub(crate) const MESSAGE_ID_HEADER: &str = "x-attache-message-id";
@@ -38,9 +42,14 @@ pub(crate) const TENANT_HEADER: &str = "x-attache-tenant";
 pub(crate) const WEBHOOK_PATH: &str = "/webhook";
 /// Path of `live`.
 pub(crate) const LIVE_PATH: &str = "/live";
+/// Path of the audio socket, its signature checked.
+pub(crate) const MEDIA_PATH: &str = "/media";
 
 /// How soon the alarm is tried again when it failed.
 const ALARM_RETRY_MS: i64 = 10_000;
+/// How many reports of the ears may wait: a transcriber says about three things a second, so this is minutes of a
+/// database that does not answer.
+const MAX_REPORTS: usize = 1_000;
 /// How many watchers one meeting has at most; the platform allows 32,768 sockets per object.
 const MAX_WATCHERS: usize = 100;
 
@@ -58,6 +67,11 @@ pub(crate) struct Shell {
     meeting: RefCell<Loaded>,
     /// When the alarm that this instance knows of rings.
     alarm: Cell<Option<Timestamp>>,
+    ears: RefCell<Option<Rc<Ears>>>,
+    /// What the ears have to tell and the meeting has not taken in yet.
+    reports: RefCell<VecDeque<Event>>,
+    /// Whether somebody is at it.
+    reporting: Cell<bool>,
 }
 
 /// What this instance knows of its storage.
@@ -83,6 +97,9 @@ impl DurableObject for MeetingObject {
                 store,
                 meeting: RefCell::new(Loaded::NotYet),
                 alarm: Cell::new(None),
+                ears: RefCell::new(None),
+                reports: RefCell::new(VecDeque::new()),
+                reporting: Cell::new(false),
             })),
         }
     }
@@ -93,6 +110,7 @@ impl DurableObject for MeetingObject {
         match request.path().as_str() {
             WEBHOOK_PATH => shell.take_webhook(&mut request).await,
             LIVE_PATH => shell.watch(&request),
+            MEDIA_PATH => shell.take_media().await,
             _ => {
                 let reply = match read_call(&mut request).await {
                     Ok(call) => shell.take_call(call).await,
@@ -112,6 +130,9 @@ impl DurableObject for MeetingObject {
             shell.wake().await?;
             shell.step(Event::Woke, None).await
         };
+        if let Some(ears) = shell.ears() {
+            ears.poll();
+        }
         if let Err(error) = woken.await {
             let reason = error.to_string();
             log::error(
@@ -187,7 +208,8 @@ impl Shell {
             let changed = webhook_id.is_some()
                 || next != *meeting
                 || !step.timeline.is_empty()
-                || !step.clips_done.is_empty();
+                || !step.clips_done.is_empty()
+                || step.utterance_ended;
             (next, step, changed)
         });
         let Some((next, step, changed)) = handled else {
@@ -218,6 +240,15 @@ impl Shell {
         self.tell(&step.live, now);
         for order in step.orders {
             self.start(order);
+        }
+        match step.ears {
+            Some(EarsOrder::Open(plan)) => self.open_ears(&plan),
+            Some(EarsOrder::Close) => {
+                if let Some(ears) = self.ears() {
+                    ears.close();
+                }
+            }
+            None => {}
         }
         self.set_alarm(deadline, now).await
     }
@@ -283,6 +314,89 @@ impl Shell {
         fields.insert("at".to_owned(), Value::String(now.to_string()));
         fields.insert("meeting_id".to_owned(), Value::String(id));
         Some(frame.to_string())
+    }
+
+    fn ears(&self) -> Option<Rc<Ears>> {
+        self.ears.borrow().clone()
+    }
+
+    fn open_ears(self: &Rc<Self>, plan: &ListenPlan) {
+        if self.ears.borrow().is_some() {
+            return;
+        }
+        let Some(options) = self.listen_options(plan) else {
+            return;
+        };
+        let ears = Ears::open(self, options, plan);
+        self.ears.replace(Some(ears));
+    }
+
+    /// What the transcriber is asked for; nothing without its key.
+    fn listen_options(&self, plan: &ListenPlan) -> Option<ListenOptions> {
+        let config = Config::of(&self.env).ok()?;
+        Some(ListenOptions {
+            base_url: config.deepgram_base_url.clone(),
+            api_key: config.deepgram_api_key.clone()?,
+            model: config.deepgram_model.clone(),
+            language: plan.language.clone(),
+            diarization: config.deepgram_diarization,
+            keyterms: plan.keyterms.clone(),
+            reference: self.with_meeting(|meeting| meeting.booking().id.to_string())?,
+        })
+    }
+
+    /// The session is over.
+    pub(crate) fn forget_ears(&self) {
+        self.ears.replace(None);
+    }
+
+    /// Lets Recall deliver the call's sound over a socket whose signature was checked.
+    async fn take_media(self: &Rc<Self>) -> Result<Response> {
+        if self.with_meeting(|_| ()).is_none() {
+            return Response::error("unknown meeting", 404);
+        }
+        if let Some(refusal) = self.step(Event::MediaConnected, None).await? {
+            return Response::error(refusal.to_string(), 409);
+        }
+        let Some(ears) = self.ears() else {
+            return Response::error("listening is off", 409);
+        };
+        let pair = WebSocketPair::new()?;
+        ears.attach(pair.server)?;
+        Response::from_websocket(pair.client)
+    }
+
+    /// Takes in what the ears have to tell, in the order it is told.
+    pub(crate) fn report(self: &Rc<Self>, event: Event) {
+        if event.is_passing() && self.state.get_websockets().is_empty() {
+            return;
+        }
+        let mut reports = self.reports.borrow_mut();
+        if reports.len() >= MAX_REPORTS {
+            log::error("a report of the ears was dropped", json!({}));
+            return;
+        }
+        reports.push_back(event);
+        if !self.reporting.replace(true) {
+            let shell = Rc::clone(self);
+            self.state
+                .wait_until(async move { shell.take_reports().await });
+        }
+    }
+
+    async fn take_reports(self: &Rc<Self>) {
+        loop {
+            let next = self.reports.borrow_mut().pop_front();
+            let Some(event) = next else { break };
+            if let Err(error) = self.step(event, None).await {
+                let reason = error.to_string();
+                log::error(
+                    "a report of the ears could not be stored",
+                    json!({ "reason": reason }),
+                );
+            }
+        }
+        self.reporting.set(false);
     }
 
     /// Takes in a webhook whose signature was checked; answers 200 once it is stored, or once it is clear that
@@ -405,7 +519,10 @@ impl Shell {
         });
         if query.format == TranscriptFormat::Json {
             let page = self.store.segments(source, query.cursor, query.limit);
-            let (segments, next_cursor) = page.map_err(|error| failed(&error))?;
+            let (mut segments, next_cursor) = page.map_err(|error| failed(&error))?;
+            if !query.words {
+                segments = segments.into_iter().map(Segment::without_words).collect();
+            }
             return Ok(MeetingReply::Transcript(TranscriptPage {
                 source,
                 segments,
@@ -469,6 +586,7 @@ impl Shell {
 
     /// Forgets the meeting for good.
     pub(crate) async fn wipe(&self) -> Result<()> {
+        self.forget_ears();
         self.state.storage().delete_all().await?;
         self.meeting.replace(Loaded::Nothing);
         for watcher in self.state.get_websockets() {

@@ -107,6 +107,14 @@ impl MeetingStore {
             for segment in &step.segments {
                 append_segment(storage, TranscriptSource::Live, segment)?;
             }
+            if step.utterance_ended {
+                execute(
+                    storage,
+                    "UPDATE segment SET segment = json_set(segment, '$.ends_utterance', json('true')) \
+                     WHERE source = ?1 AND seq = (SELECT MAX(seq) FROM segment WHERE source = ?1)",
+                    vec![text(TranscriptSource::Live.as_str())],
+                )?;
+            }
             for utterance in &step.clips_done {
                 let delete = "DELETE FROM clip WHERE utterance_id = ?";
                 execute(storage, delete, vec![text(utterance.as_str())])?;

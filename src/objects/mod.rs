@@ -6,4 +6,6 @@ pub(crate) mod meeting_store;
 mod sql;
 mod tenant_object;
 
-pub(crate) use meeting_object::{LIVE_PATH, MESSAGE_ID_HEADER, Shell, TENANT_HEADER, WEBHOOK_PATH};
+pub(crate) use meeting_object::{
+    LIVE_PATH, MEDIA_PATH, MESSAGE_ID_HEADER, Shell, TENANT_HEADER, WEBHOOK_PATH,
+};

@@ -88,6 +88,13 @@ const SPEECH: RetryPolicy = RetryPolicy {
 /// Something the people in the call wait for.
 const PROMPT: RetryPolicy = DEFAULT;
 
+/// A connection that is tried again for as long as the call goes on, and soon: people are speaking.
+const LISTEN: RetryPolicy = RetryPolicy {
+    attempts: u32::MAX,
+    min: Duration::from_millis(500),
+    ..DEFAULT
+};
+
 /// A part of our own that is rarely down and must be told in the end: tried for about an hour.
 const OWN: RetryPolicy = RetryPolicy {
     attempts: 60,
@@ -96,7 +103,7 @@ const OWN: RetryPolicy = RetryPolicy {
 };
 
 /// Every operation and its policy.
-const TABLE: [(&str, RetryPolicy); 19] = [
+const TABLE: [(&str, RetryPolicy); 20] = [
     (
         "recall.create_bot",
         RetryPolicy {
@@ -119,6 +126,7 @@ const TABLE: [(&str, RetryPolicy); 19] = [
     ("recall.get_legacy_transcript", DOWNLOAD),
     ("elevenlabs.synthesize_full", SPEECH),
     ("elevenlabs.synthesize_stream", SPEECH),
+    ("deepgram.listen", LISTEN),
     ("directory.record_bot", OWN),
     ("tenant.update_index", OWN),
     ("meeting.wipe", OWN),

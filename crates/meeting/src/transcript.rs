@@ -37,6 +37,25 @@ pub struct Segment {
     pub text: String,
     /// How sure the transcriber is, from 0 to 1.
     pub confidence: Option<f64>,
+    /// Whether an utterance ends here; told with `words=true` only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ends_utterance: bool,
+    /// The words; told with `words=true` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<SegmentWord>,
+}
+
+/// A word of a segment, with its times in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SegmentWord {
+    /// As it is written in the text.
+    pub text: String,
+    /// When it starts.
+    pub start: f64,
+    /// When it ends.
+    pub end: f64,
+    /// How sure the transcriber is, from 0 to 1.
+    pub confidence: Option<f64>,
 }
 
 impl Segment {
@@ -49,8 +68,45 @@ impl Segment {
             end: spoken.end,
             text: spoken.text,
             confidence: None,
+            ends_utterance: false,
+            words: spoken
+                .words
+                .into_iter()
+                .map(|word| SegmentWord {
+                    text: word.text,
+                    start: word.start,
+                    end: word.end,
+                    confidence: None,
+                })
+                .collect(),
         }
     }
+
+    /// Gives the segment as most want it: without its words and marks.
+    #[must_use]
+    pub fn without_words(self) -> Self {
+        Self {
+            ends_utterance: false,
+            words: Vec::new(),
+            ..self
+        }
+    }
+
+    /// Moves all times by so many seconds; none goes below zero.
+    pub(crate) fn shift(&mut self, seconds: f64) {
+        let shifted = |at: &mut f64| *at = (*at + seconds).max(0.0);
+        shifted(&mut self.start);
+        shifted(&mut self.end);
+        for word in &mut self.words {
+            shifted(&mut word.start);
+            shifted(&mut word.end);
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Makes a final transcript of what a vendor heard, in order; `seg_1` is the first segment.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::meeting::{
-    ArtifactState, Ended, GreetingState, Meeting, Platform, Presence, Status, Via, Warning,
+    ArtifactState, Ended, GreetingState, ListeningState, Meeting, Platform, Presence, Status, Via,
+    Warning,
 };
 
 /// A meeting.
@@ -110,14 +111,6 @@ pub struct ListeningView {
     pub segments: u64,
 }
 
-/// The state of the listening session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ListeningState {
-    /// There is no session.
-    Off,
-}
-
 /// The avatar session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AvatarView {
@@ -174,7 +167,7 @@ impl Meeting {
                 reason: self.greeting.reason.clone(),
             },
             listening: ListeningView {
-                state: ListeningState::Off,
+                state: self.listening.state,
                 segments: self.segments,
             },
             avatar: AvatarView {

@@ -162,6 +162,9 @@ pub struct TranscriptQuery {
     pub format: TranscriptFormat,
     /// Which one; without it the final one if it is there, else the live one.
     pub source: Option<TranscriptSource>,
+    /// Whether each segment, in JSON, comes with its words and the ends of utterances.
+    #[serde(default)]
+    pub words: bool,
     /// Segments a page, for JSON.
     pub limit: u32,
     /// The number of the last segment of the page before.
@@ -174,6 +177,7 @@ impl TranscriptQuery {
         let mut parsed = Self {
             format: TranscriptFormat::Json,
             source: None,
+            words: false,
             limit: MAX_LIMIT,
             cursor: 0,
         };
@@ -193,6 +197,9 @@ impl TranscriptQuery {
                         word(v).map(Some),
                         "must be live or final",
                     )
+                }),
+                ("words", &mut |v| {
+                    set(&mut parsed.words, v.parse().ok(), "must be true or false")
                 }),
                 ("limit", &mut |v| {
                     set(&mut parsed.limit, limit(v), BAD_LIMIT)

@@ -15,8 +15,7 @@ use super::{
 };
 use crate::{
     ids::BotId,
-    transcript::Segment,
-    vendors::recall::{BotCode, BotStatusChange, RecallEvent, SpokenSegment},
+    vendors::recall::{BotCode, BotStatusChange, RecallEvent},
 };
 
 /// The reason of an end that only `done` told of.
@@ -38,7 +37,10 @@ impl<'m> BotManager<'m> {
     /// Gives every kind of event to the part that owns it.
     pub(super) fn take_in(&mut self, event: Event) {
         match event {
-            Event::Restored => self.resume_effects(),
+            Event::Restored => {
+                self.resume_effects();
+                self.resume_listening();
+            }
             Event::Woke => {}
             Event::JoinRequested => self.join_now(),
             Event::CancelRequested => self.cancel(),
@@ -55,6 +57,14 @@ impl<'m> BotManager<'m> {
                 name,
                 report,
             } => self.recall_reported(bot_id, &name, report),
+            Event::MediaConnected => self.media_connected(),
+            Event::MediaDisconnected => self.media_disconnected(),
+            Event::MediaFrameIgnored { kind } => self.note(
+                "media_frame_ignored",
+                "the audio socket brought something that is no sound",
+                &json!({ "kind": kind.chars().take(limits::MAX_NOTED_CHARS).collect::<String>() }),
+            ),
+            Event::SttReported { report } => self.stt_reported(report),
             Event::EffectFinished { id, result } => self.effect_finished(id, result),
         }
     }
@@ -65,6 +75,7 @@ impl<'m> BotManager<'m> {
         self.join_meeting_early();
         self.ask_again();
         self.watch();
+        self.watch_listening();
         self.poll();
         self.sweep();
         self.retry_removals();
@@ -223,6 +234,7 @@ impl<'m> BotManager<'m> {
             BotCode::InCallNotRecording => self.entered(),
             BotCode::InCallRecording => {
                 self.entered();
+                self.expect_media();
                 if self.meeting.status == Status::InProgress
                     && self.meeting.recording == ArtifactState::None
                 {
@@ -296,6 +308,7 @@ impl<'m> BotManager<'m> {
         self.meeting.creation = Creation::Closed;
         self.meeting.next_poll = None;
         self.close_speech();
+        self.end_listening();
         if status != Status::Cancelled {
             self.retrieve_meeting_artifacts();
         }
@@ -462,23 +475,6 @@ impl<'m> BotManager<'m> {
                 self.remove(&id, "Recall did not find it, which may pass");
             }
         }
-    }
-
-    /// Takes in something that was said in the call.
-    fn heard(&mut self, partial: bool, spoken: SpokenSegment) {
-        let segment = Segment::from_spoken(format!("seg_{}", self.meeting.segments + 1), spoken);
-        if partial {
-            self.step
-                .live
-                .push(LiveEvent::TranscriptPartial { segment });
-            return;
-        }
-        self.meeting.segments += 1;
-        if self.meeting.transcript == ArtifactState::None && !self.meeting.status.is_over() {
-            self.meeting.transcript = ArtifactState::Live;
-        }
-        self.step.segments.push(segment.clone());
-        self.step.live.push(LiveEvent::TranscriptFinal { segment });
     }
 }
 

@@ -106,7 +106,15 @@ impl BotManager<'_> {
         }
     }
 
-    /// Takes in that a bot was made, by an answer, a webhook or a search.
+    /// Takes in the answer of a call that made a bot.
+    pub(super) fn bot_made(&mut self, bot_id: &BotId, delivers_sound: bool) {
+        self.bot_created(bot_id.clone());
+        if let Some(bot) = self.meeting.bot.as_mut().filter(|bot| bot.id == *bot_id) {
+            bot.delivers_sound = delivers_sound;
+        }
+    }
+
+    /// Takes in a bot of whose making we learned.
     pub(super) fn bot_created(&mut self, bot_id: BotId) {
         if self.meeting.bot_id() == Some(&bot_id) || self.meeting.removals.contains_key(&bot_id) {
             return;
@@ -147,6 +155,7 @@ impl BotManager<'_> {
             join_at,
             entered_at: None,
             recorded: false,
+            delivers_sound: false,
         });
         self.order(Effect::RecordBot { bot_id });
         if join_at.is_none_or(|at| at <= self.now) {

@@ -184,8 +184,35 @@ pub struct Step {
     pub segments: Vec<Segment>,
     /// Stored audio that is not needed any more.
     pub clips_done: Vec<UtteranceId>,
+    /// Whether the last stored segment of source `live` ends an utterance.
+    pub utterance_ended: bool,
+    /// What is to become of the listening session.
+    pub ears: Option<EarsOrder>,
     /// Why a command was not accepted; nothing changed then.
     pub refusal: Option<Refusal>,
+}
+
+/// What is to become of the listening session. It is not stored: a session does not survive its instance, and
+/// Recall dials again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EarsOrder {
+    /// There is to be a session, fed by the audio socket that was just opened.
+    Open(ListenPlan),
+    /// It is to end, once the sound so far is heard.
+    Close,
+}
+
+/// What a listening session is opened with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenPlan {
+    /// BCP 47 tag of the language spoken.
+    pub language: String,
+    /// Names that are worth getting right.
+    pub keyterms: Vec<String>,
+    /// The second of the recording at which listening began, if it did.
+    pub origin: Option<f64>,
+    /// How many connections there were before.
+    pub sessions: u32,
 }
 
 /// Why a command does not fit the meeting's situation.
@@ -209,6 +236,9 @@ pub enum Refusal {
     /// The text is longer than the platform's chat takes.
     #[error("the text is longer than the platform's chat takes")]
     ChatTooLong,
+    /// The transcriber refused, and would again.
+    #[error("listening has failed for good")]
+    ListeningFailed,
 }
 
 impl Refusal {
@@ -221,6 +251,7 @@ impl Refusal {
             Self::QueueFull => "queue_full",
             Self::NoChat => "chat_not_supported",
             Self::ChatTooLong => "chat_too_long",
+            Self::ListeningFailed => "listening_failed",
         }
     }
 }
@@ -292,6 +323,18 @@ pub enum LiveEvent {
     TranscriptFinal {
         /// What was heard.
         segment: Segment,
+    },
+    /// Somebody, or something, can be heard.
+    #[serde(rename = "speech.started")]
+    SpeechStarted {
+        /// Since when, in seconds since listening began.
+        start: f64,
+    },
+    /// The words so far were one utterance: whoever spoke has come to an end.
+    #[serde(rename = "utterance.end")]
+    UtteranceEnd {
+        /// When the last word ended, in seconds since listening began.
+        end: f64,
     },
     /// An utterance of the agent moved on.
     #[serde(rename = "utterance")]

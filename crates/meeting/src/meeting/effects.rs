@@ -118,7 +118,10 @@ impl BotManager<'_> {
     pub(super) fn effect_finished(&mut self, id: EffectId, result: Result<Answer, CallError>) {
         let Some(outstanding) = self.meeting.effects.remove(&id) else {
             match result {
-                Ok(Answer::BotCreated { bot_id }) => self.bot_created(bot_id),
+                Ok(Answer::BotCreated {
+                    bot_id,
+                    delivers_sound,
+                }) => self.bot_made(&bot_id, delivers_sound),
                 Ok(Answer::Synthesized { utterance_id, .. }) => self.drop_clip(utterance_id),
                 Ok(_) | Err(_) => {}
             }
@@ -162,7 +165,13 @@ impl BotManager<'_> {
 
     fn effect_done(&mut self, id: EffectId, effect: Effect, answer: Answer) {
         match (effect, answer) {
-            (Effect::CreateBot { .. }, Answer::BotCreated { bot_id }) => self.bot_created(bot_id),
+            (
+                Effect::CreateBot { .. },
+                Answer::BotCreated {
+                    bot_id,
+                    delivers_sound,
+                },
+            ) => self.bot_made(&bot_id, delivers_sound),
             (Effect::FindBots, Answer::BotsFound { bots }) => self.bots_found(bots),
             (Effect::ReadBot { .. }, Answer::BotRead { bot }) => self.bot_read(&bot),
             (Effect::DeleteBot { bot_id } | Effect::LeaveCall { bot_id }, _) => {

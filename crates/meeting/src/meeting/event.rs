@@ -6,9 +6,12 @@ use super::effect::EffectId;
 use crate::{
     http::CallError,
     ids::{BotId, UtteranceId},
-    vendors::recall::{
-        ArtifactCode, ArtifactSnapshot, BotSnapshot, BotStatusChange, RecallEvent,
-        RecordingSnapshot,
+    vendors::{
+        deepgram::SttReport,
+        recall::{
+            ArtifactCode, ArtifactSnapshot, BotSnapshot, BotStatusChange, RecallEvent,
+            RecordingSnapshot,
+        },
     },
 };
 
@@ -51,6 +54,20 @@ pub enum Event {
         /// What it says.
         report: RecallEvent,
     },
+    /// Recall opened the audio socket.
+    MediaConnected,
+    /// The audio socket is gone.
+    MediaDisconnected,
+    /// The audio socket brought something that is no sound; told once for each kind.
+    MediaFrameIgnored {
+        /// What kind of thing.
+        kind: String,
+    },
+    /// The transcriber's session has something to tell.
+    SttReported {
+        /// What.
+        report: SttReport,
+    },
     /// An order was carried out or refused.
     EffectFinished {
         /// The order.
@@ -63,13 +80,14 @@ pub enum Event {
 impl Event {
     /// Tells whether the event is of use only to those who watch right now, so that nothing is stored for it.
     pub fn is_passing(&self) -> bool {
-        matches!(
+        let recalls = matches!(
             self,
             Self::RecallReported {
                 report: RecallEvent::Transcript { partial: true, .. },
                 ..
             }
-        )
+        );
+        recalls || matches!(self, Self::SttReported { report } if report.is_passing())
     }
 }
 
@@ -83,6 +101,8 @@ pub enum Answer {
     BotCreated {
         /// Its id.
         bot_id: BotId,
+        /// Whether it delivers the call's sound to us.
+        delivers_sound: bool,
     },
     /// These bots carry this meeting's id.
     BotsFound {

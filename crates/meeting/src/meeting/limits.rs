@@ -104,6 +104,15 @@ pub const MAX_UTTERANCES: usize = 50;
 /// How many orders may be outstanding before callers' chat messages are refused, so that the snapshot stays small.
 pub const MAX_OUTSTANDING: usize = 100;
 
+/// How long Recall's audio socket may be missing. Recall dials 30 times, 3 s apart, and then gives up.
+pub const MEDIA_PATIENCE: Duration = Duration::from_secs(100);
+
+/// How long sound still comes in after we learned of the end; Recall closes its socket when the call ends.
+pub const LAST_SOUND_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much of a vendor's name for something unknown is written down.
+pub const MAX_NOTED_CHARS: usize = 100;
+
 /// How many warnings a meeting has at most.
 pub const MAX_WARNINGS: usize = 50;
 

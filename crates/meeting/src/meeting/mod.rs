@@ -21,7 +21,7 @@
 //! | over | anything late | same | a bot that still lives is removed |
 //!
 //! The parts: `bot_manager` owns the bot's way into the call and out of it, `creation` its making, `removal` its
-//! going, `speech` what is said, `artifacts` what is kept, `effects` the orders and their retries.
+//! going, `speech` what is said, `listening` what is heard, `artifacts` what is kept, `effects` the orders and their retries.
 
 mod artifacts;
 mod bot_manager;
@@ -30,6 +30,7 @@ mod effect;
 mod effects;
 mod event;
 pub mod limits;
+mod listening;
 mod removal;
 mod snapshot;
 mod speech;
@@ -47,15 +48,16 @@ use serde_json::{Value, json};
 
 pub use bot_manager::BotManager;
 pub use effect::{
-    Effect, EffectId, LiveEvent, LiveParticipant, Order, Refusal, Step, TimelineEntry, TimelineKind,
+    EarsOrder, Effect, EffectId, ListenPlan, LiveEvent, LiveParticipant, Order, Refusal, Step,
+    TimelineEntry, TimelineKind,
 };
 pub use event::{Answer, ArtifactStatus, BotState, Event, FoundBot, RecordingState};
 pub use snapshot::SnapshotError;
 pub use state::{
-    Agent, ArtifactState, Booking, Ended, EndedBy, GreetingState, Meeting, Platform, Presence,
-    Status, UtteranceState, Via, Warning, WarningCode,
+    Agent, ArtifactState, Booking, Ended, EndedBy, GreetingState, ListeningState, Meeting,
+    Platform, Presence, Status, UtteranceState, Via, Warning, WarningCode,
 };
-use state::{Bot, Creation, Greeting, SNAPSHOT_VERSION};
+use state::{Bot, Creation, Greeting, Listening, SNAPSHOT_VERSION};
 
 impl Meeting {
     /// Makes a meeting out of a booking at `now`, and gives what is to be done at once.
@@ -79,6 +81,7 @@ impl Meeting {
             },
             speech: VecDeque::new(),
             stopping: None,
+            listening: Listening::default(),
             segments: 0,
             transcript: ArtifactState::None,
             recording: ArtifactState::None,
@@ -144,6 +147,7 @@ impl Meeting {
             join_at: self.join_at,
             bot: self.bot.clone(),
             greeting: self.greeting.clone(),
+            listening: self.listening.state,
             transcript: self.transcript,
             recording: self.recording,
             ended: self.ended.clone(),
@@ -169,6 +173,7 @@ impl Meeting {
             self.effects_deadline(now),
             self.create_deadline(),
             self.watchdog(),
+            self.listening_deadline(now),
             self.beat(now),
         ]
         .into_iter()
@@ -212,6 +217,7 @@ struct Summary {
     join_at: Timestamp,
     bot: Option<Bot>,
     greeting: Greeting,
+    listening: ListeningState,
     transcript: ArtifactState,
     recording: ArtifactState,
     ended: Option<Ended>,

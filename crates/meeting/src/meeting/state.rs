@@ -191,6 +191,56 @@ pub(crate) struct Bot {
     pub entered_at: Option<Timestamp>,
     /// Whether it ever recorded, so that artifacts are to be expected.
     pub recorded: bool,
+    /// Whether it was made to deliver the call's sound to us.
+    #[serde(default)]
+    pub delivers_sound: bool,
+}
+
+/// The state of the listening session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ListeningState {
+    /// There is no session.
+    #[default]
+    Off,
+    /// The first connection is being made.
+    Connecting,
+    /// The call is being heard.
+    Open,
+    /// The connection is lost and will be made again.
+    Reconnecting,
+    /// The call is not heard, and somebody should find out why.
+    Failed,
+}
+
+impl ListeningState {
+    /// Tells whether there is a session, however well it does.
+    pub fn is_on(self) -> bool {
+        match self {
+            Self::Connecting | Self::Open | Self::Reconnecting => true,
+            Self::Off | Self::Failed => false,
+        }
+    }
+}
+
+/// What is remembered of listening.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Listening {
+    /// How the session does.
+    pub state: ListeningState,
+    /// Whether it would fail the same way each time.
+    pub given_up: bool,
+    /// Whether Recall's audio socket is open.
+    pub media: bool,
+    /// Until when sound is waited for: from a socket that is gone, or after the end.
+    pub silent_until: Option<Timestamp>,
+    /// The second of the recording at which listening began.
+    pub origin: Option<f64>,
+    /// Up to when words are known, in seconds since listening began.
+    pub heard_until: f64,
+    /// How many connections there were.
+    pub sessions: u32,
 }
 
 /// What became of the greeting.
@@ -439,6 +489,8 @@ pub struct Meeting {
     pub(super) speech: VecDeque<Utterance>,
     /// A stop order that must be through before anything else is played.
     pub(super) stopping: Option<EffectId>,
+    #[serde(default)]
+    pub(crate) listening: Listening,
     pub(crate) segments: u64,
     pub(crate) transcript: ArtifactState,
     pub(crate) recording: ArtifactState,

@@ -8,6 +8,8 @@ use super::*;
 
 fn segment(start: f64, end: f64, name: &str, text: &str) -> Segment {
     Segment {
+        ends_utterance: false,
+        words: Vec::new(),
         id: "seg_1".to_owned(),
         speaker: Speaker {
             id: Some("100".to_owned()),

@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure; the vendors' words stop at these modules.
 
+pub mod deepgram;
 pub mod elevenlabs;
 mod reason;
 pub mod recall;

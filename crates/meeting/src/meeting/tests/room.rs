@@ -261,6 +261,7 @@ impl Room {
 
 pub(super) fn bot_created(id: &str) -> Result<Answer, CallError> {
     Ok(Answer::BotCreated {
+        delivers_sound: true,
         bot_id: BotId(id.to_owned()),
     })
 }

@@ -286,6 +286,7 @@ impl World {
         let key = order.id.idempotency_key(&self.meeting.booking().id);
         match order.effect {
             Effect::CreateBot { key, join_at } => Ok(Answer::BotCreated {
+                delivers_sound: true,
                 bot_id: self.create(key, join_at),
             }),
             Effect::FindBots => Ok(Answer::BotsFound {

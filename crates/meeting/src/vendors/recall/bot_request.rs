@@ -132,17 +132,21 @@ impl BotRequest {
     }
 
     fn recording_config(&self) -> Value {
+        let mut events = vec![
+            "transcript.data",
+            "participant_events.join",
+            "participant_events.leave",
+            "participant_events.update",
+            "participant_events.chat_message",
+        ];
+        if self.audio_endpoint.is_none() {
+            // Where we listen ourselves, the vendor's transcript is only what takes over if that fails.
+            events.insert(1, "transcript.partial_data");
+        }
         let mut endpoints = vec![json!({
             "type": "webhook",
             "url": format!("{}/webhooks/recall", self.public_url.trim_end_matches('/')),
-            "events": [
-                "transcript.data",
-                "transcript.partial_data",
-                "participant_events.join",
-                "participant_events.leave",
-                "participant_events.update",
-                "participant_events.chat_message",
-            ],
+            "events": events,
             "metadata": self.metadata(),
         })];
         let mut config = json!({

@@ -6,6 +6,7 @@ mod bot_request;
 mod client;
 mod errors;
 mod events;
+mod media;
 mod speech;
 mod status;
 mod wire;
@@ -20,5 +21,6 @@ pub use events::{
     Artifact, ArtifactChange, ArtifactCode, ChatEvent, ParseError, Participant, ParticipantAction,
     ParticipantEvent, RecallEvent, RecallWebhook, WebhookRoute, parse_webhook, route,
 };
+pub use media::{MediaFrame, MediaFrameError, read_media_frame};
 pub use speech::{Speaker, SpokenSegment, Word};
 pub use status::{BotCode, BotStatusChange};

@@ -1,0 +1,111 @@
+//! Deepgram's messages, read leniently: unknown types and fields change nothing.
+//!
+//! Reference: <https://developers.deepgram.com/reference/speech-to-text/listen-streaming>; types that only the
+//! vendor's SDKs know (`Error`, `ConfigureSuccess`, …) come as [`Message::Other`].
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A message of the vendor's.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Words of a stretch of sound.
+    Results(Results),
+    /// A pause between words is long enough.
+    UtteranceEnd {
+        /// When the last word ended; none that means "ignore this".
+        last_word_end: Option<f64>,
+    },
+    /// Somebody began to speak, or a noise did.
+    SpeechStarted {
+        /// When.
+        timestamp: Option<f64>,
+    },
+    /// The summary at the end.
+    Metadata,
+    /// Something else, by the name of its type.
+    Other(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Results {
+    pub(super) start: f64,
+    pub(super) duration: f64,
+    pub(super) is_final: bool,
+    pub(super) speech_final: bool,
+    pub(super) from_finalize: bool,
+    pub(super) channel: Channel,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Channel {
+    pub(super) alternatives: Vec<Alternative>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Alternative {
+    pub(super) transcript: String,
+    pub(super) confidence: Option<f64>,
+    pub(super) words: Vec<Word>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Word {
+    #[serde(rename = "word")]
+    pub(super) plain: String,
+    #[serde(rename = "punctuated_word")]
+    pub(super) punctuated: Option<String>,
+    pub(super) start: f64,
+    pub(super) end: f64,
+    pub(super) confidence: Option<f64>,
+    pub(super) speaker: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Marker {
+    last_word_end: Option<f64>,
+    timestamp: Option<f64>,
+}
+
+/// Reads one text frame.
+pub(super) fn read(text: &str) -> Message {
+    #[derive(Deserialize)]
+    struct Typed {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let Ok(Typed { kind }) = serde_json::from_str(text) else {
+        return Message::Other("(no type)".to_owned());
+    };
+    let message = match kind.as_str() {
+        "Results" => serde_json::from_str(text).map(Message::Results),
+        "UtteranceEnd" => serde_json::from_str(text).map(|marker: Marker| Message::UtteranceEnd {
+            last_word_end: marker.last_word_end.filter(|end| *end >= 0.0),
+        }),
+        "SpeechStarted" => {
+            serde_json::from_str(text).map(|marker: Marker| Message::SpeechStarted {
+                timestamp: marker.timestamp.filter(|at| *at >= 0.0),
+            })
+        }
+        "Metadata" => return Message::Metadata,
+        "Error" | "Warning" | "ConfigureFailure" => return Message::Other(explained(&kind, text)),
+        _ => return Message::Other(kind),
+    };
+    message.unwrap_or_else(|_| Message::Other(format!("{kind} (malformed)")))
+}
+
+/// Adds what an error says to its type.
+fn explained(kind: &str, text: &str) -> String {
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let said = ["description", "message", "code"];
+    match said.iter().find_map(|key| value[*key].as_str()) {
+        Some(said) => format!("{kind}: {said}"),
+        None => kind.to_owned(),
+    }
+}

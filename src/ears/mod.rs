@@ -1,0 +1,276 @@
+//! The ears of a meeting: the audio socket that Recall dials, the transcriber's socket, and a timer between them.
+//!
+//! What to send and when to connect again, [`DeepgramStt`] decides; here are its sockets and its clock.
+//!
+//! Both are ordinary sockets, not hibernating ones. An outgoing socket keeps an object awake anyway, so there is
+//! nothing to win from an incoming one that would survive sleep, and a plain listener is the cheapest way for a frame
+//! to get from one to the other: one call into wasm, no promise, no queue, no storage.
+
+mod socket;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use attache_meeting::{
+    http::Request,
+    meeting::{Event, ListenPlan},
+    vendors::{
+        deepgram::{Command, DeepgramStt, ListenOptions, Passage},
+        recall::{MediaFrame, read_media_frame},
+    },
+};
+use jiff::Timestamp;
+use serde_json::json;
+use web_sys::MessageEvent;
+use worker::{Delay, Result, WebSocket};
+
+use self::socket::Socket;
+use crate::{clock, log, objects::Shell, vendor_http};
+
+/// How many kinds of useless frames are written down.
+const MAX_KINDS_NOTED: usize = 20;
+
+/// The ears of one meeting, for as long as the object's instance lives.
+pub(crate) struct Ears {
+    shell: Weak<Shell>,
+    stt: RefCell<DeepgramStt>,
+    media: RefCell<Option<Socket>>,
+    /// Which of the sockets that Recall dialled is the present one.
+    dials: Cell<u64>,
+    /// The transcriber's socket, with its number.
+    vendor: RefCell<Option<(u64, Socket)>>,
+    /// When the timer that is set rings.
+    timer: Cell<Option<Timestamp>>,
+    /// The sound of the frame at hand; kept so that each frame need not allocate.
+    sound: RefCell<Vec<u8>>,
+    noted: RefCell<BTreeSet<String>>,
+}
+
+impl Ears {
+    /// Begins to connect to the transcriber.
+    pub(crate) fn open(shell: &Rc<Shell>, options: ListenOptions, plan: &ListenPlan) -> Rc<Self> {
+        let seed = u64::from_le_bytes(clock::random());
+        let now = clock::now();
+        let stt = DeepgramStt::connect(options, plan.origin, plan.sessions, seed, now);
+        let ears = Rc::new(Self {
+            shell: Rc::downgrade(shell),
+            stt: RefCell::new(stt),
+            media: RefCell::new(None),
+            dials: Cell::new(0),
+            vendor: RefCell::new(None),
+            timer: Cell::new(None),
+            sound: RefCell::new(Vec::new()),
+            noted: RefCell::new(BTreeSet::new()),
+        });
+        ears.pump();
+        ears
+    }
+
+    /// Hears through this socket from now on; one that was there before is closed.
+    pub(crate) fn attach(self: &Rc<Self>, socket: WebSocket) -> Result<()> {
+        let dial = self.dials.get() + 1;
+        self.dials.set(dial);
+        let (on_message, on_close) = (Rc::downgrade(self), Rc::downgrade(self));
+        let socket = Socket::accept(
+            socket,
+            move |event| {
+                if let Some(ears) = on_message.upgrade() {
+                    ears.frame(event);
+                }
+            },
+            move |_, _| {
+                if let Some(ears) = on_close.upgrade() {
+                    ears.media_closed(dial);
+                }
+            },
+        )?;
+        self.media.replace(Some(socket));
+        Ok(())
+    }
+
+    /// Ends the session once the sound so far is heard.
+    pub(crate) fn close(self: &Rc<Self>) {
+        self.media.replace(None);
+        self.stt.borrow_mut().close(clock::now());
+        self.pump();
+    }
+
+    /// Does what is due; an early call is harmless.
+    pub(crate) fn poll(self: &Rc<Self>) {
+        self.stt.borrow_mut().poll(clock::now());
+        self.pump();
+    }
+
+    /// Passes the sound of one frame on.
+    fn frame(self: &Rc<Self>, event: &MessageEvent) {
+        let Some(text) = event.data().as_string() else {
+            return self.ignored("a binary frame");
+        };
+        let mut sound = self.sound.borrow_mut();
+        let stamp = match read_media_frame(&text, &mut sound) {
+            Ok(MediaFrame::Sound { stamp }) => stamp,
+            Ok(MediaFrame::Other { event }) => return self.ignored(&event),
+            Err(error) => return self.ignored(&error.to_string()),
+        };
+        let mut stt = self.stt.borrow_mut();
+        match stt.send_audio(&sound, stamp, clock::now()) {
+            Passage::Now(sound) => self.send(sound),
+            Passage::Waiting(sound) => self.send(&sound),
+            Passage::Kept => {}
+        }
+        if stt.has_news() {
+            drop(stt);
+            self.pump();
+        }
+    }
+
+    fn send(&self, sound: &[u8]) {
+        if let Some((_, vendor)) = &*self.vendor.borrow() {
+            vendor.send_bytes(sound);
+        }
+    }
+
+    fn ignored(&self, kind: &str) {
+        let mut noted = self.noted.borrow_mut();
+        if noted.len() < MAX_KINDS_NOTED && noted.insert(kind.to_owned()) {
+            let kind = kind.to_owned();
+            self.tell(Event::MediaFrameIgnored { kind });
+        }
+    }
+
+    fn media_closed(self: &Rc<Self>, dial: u64) {
+        if dial != self.dials.get() {
+            return;
+        }
+        self.media.replace(None);
+        self.stt.borrow_mut().finalize();
+        self.pump();
+        self.tell(Event::MediaDisconnected);
+    }
+
+    /// Carries out what the session wants, tells the meeting what it reports, and sets the timer.
+    fn pump(self: &Rc<Self>) {
+        let commands = self.stt.borrow_mut().take_commands();
+        for command in commands {
+            match command {
+                Command::Connect { link, request } => self.connect(link, request),
+                Command::Sound(sound) => self.send(&sound),
+                Command::Text(text) => {
+                    if let Some((_, vendor)) = &*self.vendor.borrow() {
+                        vendor.send_text(text);
+                    }
+                }
+                Command::Disconnect => {
+                    self.vendor.replace(None);
+                }
+            }
+        }
+        let reports = self.stt.borrow_mut().take_reports();
+        for report in reports {
+            self.tell(Event::SttReported { report });
+        }
+        if self.stt.borrow().is_closed() {
+            self.media.replace(None);
+            if let Some(shell) = self.shell.upgrade() {
+                shell.forget_ears();
+            }
+        } else {
+            self.set_timer();
+        }
+    }
+
+    /// Makes sure that [`Self::poll`] is called in time. A timer that rings earlier stays: most frames move the time
+    /// on, and setting a timer for each would cost more than the frame.
+    fn set_timer(self: &Rc<Self>) {
+        let Some(at) = self.stt.borrow().deadline() else {
+            return;
+        };
+        if self.timer.get().is_some_and(|set| set <= at) {
+            return;
+        }
+        let Some(shell) = self.shell.upgrade() else {
+            return;
+        };
+        self.timer.set(Some(at));
+        let wait = Duration::try_from(at.duration_since(clock::now())).unwrap_or(Duration::ZERO);
+        let ears = Rc::downgrade(self);
+        shell.state.wait_until(async move {
+            Delay::from(wait).await;
+            if let Some(ears) = ears.upgrade() {
+                if ears.timer.get() == Some(at) {
+                    ears.timer.set(None);
+                }
+                ears.poll();
+            }
+        });
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(shell) = self.shell.upgrade() {
+            shell.report(event);
+        }
+    }
+
+    fn connect(self: &Rc<Self>, link: u64, request: Box<Request>) {
+        let Some(shell) = self.shell.upgrade() else {
+            return;
+        };
+        let ears = Rc::downgrade(self);
+        shell.state.wait_until(async move {
+            let outcome = vendor_http::upgrade(&request).await;
+            let Some(ears) = ears.upgrade() else { return };
+            let now = clock::now();
+            match outcome {
+                Ok(socket) => ears.connected(link, socket),
+                Err(failure) => ears.stt.borrow_mut().not_connected(link, &failure, now),
+            }
+            ears.pump();
+        });
+    }
+
+    fn vendor_closed(&self, link: u64) {
+        let mut vendor = self.vendor.borrow_mut();
+        if vendor.as_ref().is_some_and(|(present, _)| *present == link) {
+            vendor.take();
+        }
+    }
+
+    fn connected(self: &Rc<Self>, link: u64, socket: WebSocket) {
+        let (on_message, on_close) = (Rc::downgrade(self), Rc::downgrade(self));
+        let accepted = Socket::accept(
+            socket,
+            move |event| {
+                if let Some(ears) = on_message.upgrade()
+                    && let Some(text) = event.data().as_string()
+                {
+                    ears.stt.borrow_mut().message(link, &text, clock::now());
+                    ears.pump();
+                }
+            },
+            move |code, reason| {
+                if let Some(ears) = on_close.upgrade() {
+                    let now = clock::now();
+                    ears.stt.borrow_mut().disconnected(link, code, &reason, now);
+                    ears.vendor_closed(link);
+                    ears.pump();
+                }
+            },
+        );
+        match accepted {
+            Ok(socket) => {
+                // A socket that comes too late is dropped, and closes by that.
+                if self.stt.borrow_mut().connected(link, clock::now()) {
+                    self.vendor.replace(Some((link, socket)));
+                }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                log::error("a socket could not be opened", json!({ "reason": reason }));
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A WebSocket whose frames arrive by plain calls.
+//!
+//! The `worker` crate turns events into a stream, which costs a queue entry and a wake-up for each frame. A frame of
+//! sound comes up to fifty times a second for each meeting, so here the runtime calls straight into the code that
+//! handles it.
+
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{BinaryType, CloseEvent, MessageEvent};
+use worker::{Result, WebSocket};
+
+type Listener<T> = Closure<dyn FnMut(T)>;
+
+/// An accepted WebSocket; dropping it takes the listeners off and closes it.
+pub(super) struct Socket {
+    inner: WebSocket,
+    message: Listener<MessageEvent>,
+    close: Listener<CloseEvent>,
+}
+
+impl Socket {
+    /// Accepts a socket and calls back from now on: for each frame, and once at its end, with code and reason.
+    pub(super) fn accept(
+        socket: WebSocket,
+        mut on_message: impl FnMut(&MessageEvent) + 'static,
+        mut on_close: impl FnMut(u16, String) + 'static,
+    ) -> Result<Self> {
+        let raw: &web_sys::WebSocket = socket.as_ref();
+        // Otherwise binary frames come as blobs, which cannot be read at once.
+        raw.set_binary_type(BinaryType::Arraybuffer);
+        let message: Listener<MessageEvent> =
+            Closure::wrap_assert_unwind_safe(Box::new(move |event| on_message(&event)));
+        let close: Listener<CloseEvent> =
+            Closure::wrap_assert_unwind_safe(Box::new(move |event: CloseEvent| {
+                on_close(event.code(), event.reason())
+            }));
+        raw.add_event_listener_with_callback("message", message.as_ref().unchecked_ref())?;
+        raw.add_event_listener_with_callback("close", close.as_ref().unchecked_ref())?;
+        socket.accept()?;
+        Ok(Self {
+            inner: socket,
+            message,
+            close,
+        })
+    }
+
+    /// Sends a text frame; a socket that has gone says so by its close event.
+    pub(super) fn send_text(&self, text: &str) {
+        self.inner.send_with_str(text).ok();
+    }
+
+    /// Sends a binary frame; the same holds.
+    pub(super) fn send_bytes(&self, bytes: &[u8]) {
+        self.inner.send_with_bytes(bytes).ok();
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let raw: &web_sys::WebSocket = self.inner.as_ref();
+        for (name, listener) in [
+            ("message", self.message.as_ref()),
+            ("close", self.close.as_ref()),
+        ] {
+            raw.remove_event_listener_with_callback(name, listener.unchecked_ref())
+                .ok();
+        }
+        self.inner.close(Some(1000), Some("")).ok();
+    }
+}
