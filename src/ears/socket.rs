@@ -31,7 +31,7 @@ impl Socket {
             Closure::wrap_assert_unwind_safe(Box::new(move |event| on_message(&event)));
         let close: Listener<CloseEvent> =
             Closure::wrap_assert_unwind_safe(Box::new(move |event: CloseEvent| {
-                on_close(event.code(), event.reason())
+                on_close(event.code(), event.reason());
             }));
         raw.add_event_listener_with_callback("message", message.as_ref().unchecked_ref())?;
         raw.add_event_listener_with_callback("close", close.as_ref().unchecked_ref())?;
