@@ -9,12 +9,13 @@ use futures_util::stream;
 use serde_json::Value;
 
 use crate::answer::{Answer, Request};
+use crate::deepgram::{ListeningDrop, ListeningNews};
 use crate::faults::{Fault, FaultBody, NEVER_ANSWERED};
 use crate::journal::{Entry, RequestSeen, What};
 use crate::operation::{Operation, Route};
 use crate::server::{Aborted, aborted, send};
 use crate::world::World;
-use crate::{elevenlabs, recall};
+use crate::{deepgram, elevenlabs, recall};
 
 /// How long the answer to Create Bot waits for a webhook that is to come first.
 const WEBHOOK_FIRST: Duration = Duration::from_secs(5);
@@ -44,7 +45,7 @@ impl Call {
                 body,
                 retry_after,
             }) => {
-                let mut answer = forced(&self.route, code, body);
+                let mut answer = self.forced(code, body);
                 if let Some(retry_after) = &retry_after {
                     answer = answer.with_header("retry-after", retry_after);
                 }
@@ -55,6 +56,11 @@ impl Call {
                 if let Some(answer) = self.wait_in_flight(latency).await {
                     return self.finish(answer, slot);
                 }
+            }
+            Some(Fault::CloseAfterAccept | Fault::CloseMidBody)
+                if self.route.operation.is_listening() =>
+            {
+                return self.listen(Some(ListeningDrop::Abort)).await;
             }
             Some(Fault::TimeoutAfterAccept) => {
                 self.work(None).await;
@@ -95,9 +101,29 @@ impl Call {
                 return self.finish(Answer::empty(307).with_header("location", &target), slot);
             }
         }
+        if self.route.operation.is_listening() {
+            return self.listen(None).await;
+        }
         let answer = self.work(None).await;
         self.wait_for_first_webhook(&answer).await;
         self.finish(answer, slot)
+    }
+
+    /// Opens a stream, to be broken at once if that is asked for.
+    async fn listen(mut self, broken: Option<ListeningDrop>) -> Response<Body> {
+        let opened = self
+            .world
+            .with(|models, now| models.deepgram.open(&self.request, now));
+        let stream = match opened {
+            Ok(stream) => stream,
+            Err(refusal) => return self.finish(refusal, None),
+        };
+        if let Some(broken) = broken {
+            stream.lock().break_off(&broken);
+        }
+        self.entry.status = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+        self.world.write(What::Request(self.entry));
+        deepgram::socket::upgrade(self.world, stream, self.request).await
     }
 
     /// Lets the vendor do its work.
@@ -108,6 +134,10 @@ impl Call {
         );
         if speech && !self.world.speech_latency.is_zero() {
             tokio::time::sleep(self.world.speech_latency).await;
+        }
+        if self.route.operation.is_listening() {
+            // What opens a stream is `listen`; here there is only a fault's own answer.
+            return forced.unwrap_or_else(|| Answer::empty(101));
         }
         self.world.with(|models, now| {
             if self.route.operation.is_speech() {
@@ -131,6 +161,31 @@ impl Call {
         let _in_flight = InFlight { call: self };
         tokio::time::sleep(latency).await;
         None
+    }
+
+    /// What the vendor would answer with a status that a fault asks for.
+    fn forced(&self, code: u16, body: FaultBody) -> Answer {
+        let operation = self.route.operation;
+        let legacy = match body {
+            FaultBody::Json(body) => return Answer::json(code, &body),
+            FaultBody::Empty => return Answer::empty(code),
+            FaultBody::VendorLegacy => true,
+            FaultBody::VendorDefault => false,
+        };
+        if operation.is_listening() {
+            return self
+                .world
+                .with(|models, _| models.deepgram.for_status(code, legacy));
+        }
+        if operation.is_speech() {
+            let shape = if legacy {
+                elevenlabs::Shape::Legacy
+            } else {
+                elevenlabs::Shape::Current
+            };
+            return elevenlabs::for_status(code, shape);
+        }
+        recall::for_status(code)
     }
 
     async fn wait_for_first_webhook(&self, answer: &Answer) {
@@ -161,6 +216,7 @@ impl Call {
     fn finish(mut self, answer: Answer, slot: Option<SpeechSlot>) -> Response<Body> {
         self.entry.refused(&answer);
         self.note_new_bot(&answer);
+        self.note_refused_stream(&answer);
         self.world.write(What::Request(self.entry));
         send(answer, &self.world, slot)
     }
@@ -193,26 +249,32 @@ impl Call {
         self.world.write(What::Request(self.entry.clone()));
     }
 
+    fn note_refused_stream(&self, answer: &Answer) {
+        if !self.route.operation.is_listening() {
+            return;
+        }
+        let header = |name: &str| {
+            let found = answer.headers.iter().find(|(key, _)| key == name);
+            found
+                .and_then(|(_, value)| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        self.world.write(What::Listening {
+            id: header("dg-request-id"),
+            meeting_id: deepgram::meeting_id(&self.request),
+            news: ListeningNews::Refused {
+                status: answer.status.as_u16(),
+                why: header("dg-error"),
+            },
+        });
+    }
+
     fn note_new_bot(&mut self, answer: &Answer) {
         if self.route.operation == Operation::CreateBot {
             let bot: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
             self.entry.bot_id = bot["id"].as_str().map(str::to_owned);
         }
-    }
-}
-
-fn forced(route: &Route, code: u16, body: FaultBody) -> Answer {
-    let speech = route.operation.is_speech();
-    match body {
-        FaultBody::Json(body) => Answer::json(code, &body),
-        FaultBody::Empty => Answer::empty(code),
-        FaultBody::VendorLegacy if speech => {
-            elevenlabs::for_status(code, elevenlabs::Shape::Legacy)
-        }
-        FaultBody::VendorDefault if speech => {
-            elevenlabs::for_status(code, elevenlabs::Shape::Current)
-        }
-        FaultBody::VendorDefault | FaultBody::VendorLegacy => recall::for_status(code),
     }
 }
 

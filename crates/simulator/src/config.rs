@@ -9,11 +9,14 @@ use crate::script::MeetingScript;
 
 /// Everything that can be chosen before the start. The defaults are what most tests want.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of their own")]
 pub struct SimulatorConfig {
     /// The only key Recall accepts.
     pub recall_api_key: String,
     /// The only key `ElevenLabs` accepts.
     pub elevenlabs_api_key: String,
+    /// The only key Deepgram accepts.
+    pub deepgram_api_key: String,
     /// The workspace's verification secret: `whsec_` and base64.
     pub webhook_secret: String,
     /// Where workspace webhooks go; without it they are dropped.
@@ -44,6 +47,16 @@ pub struct SimulatorConfig {
     pub speech_latency: Duration,
     /// The pause between two pieces of streamed speech.
     pub speech_chunk_interval: Duration,
+    /// How many Deepgram streams may run at once, if that is limited.
+    pub deepgram_concurrency: Option<usize>,
+    /// How long Deepgram waits for audio or a sign of life, in meeting time.
+    pub deepgram_patience: Duration,
+    /// Deepgram mixes in messages and fields that only newer clients know, or none.
+    pub deepgram_newer_messages: bool,
+    /// Measures how fast audio comes to Deepgram; for meetings that run in real time.
+    pub deepgram_pace: bool,
+    /// Keeps the audio that came to Deepgram, up to 17 minutes of each stream.
+    pub deepgram_audio: bool,
     /// Makes ids and chance; drawn at the start if it is not given.
     pub seed: Option<u64>,
 }
@@ -53,6 +66,7 @@ impl Default for SimulatorConfig {
         Self {
             recall_api_key: "fake-recall-key".to_owned(),
             elevenlabs_api_key: "fake-elevenlabs-key".to_owned(),
+            deepgram_api_key: "fake-deepgram-key".to_owned(),
             webhook_secret: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX".to_owned(),
             webhook_url: None,
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -68,6 +82,11 @@ impl Default for SimulatorConfig {
             legacy_speech_errors: false,
             speech_latency: Duration::ZERO,
             speech_chunk_interval: Duration::ZERO,
+            deepgram_concurrency: None,
+            deepgram_patience: Duration::from_secs(10),
+            deepgram_newer_messages: false,
+            deepgram_pace: true,
+            deepgram_audio: true,
             seed: None,
         }
     }

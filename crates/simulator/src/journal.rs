@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::deepgram::ListeningNews;
 use crate::operation::Operation;
 use crate::recall::Heard;
 
@@ -60,6 +61,15 @@ pub enum What {
         name: String,
         /// What.
         text: String,
+    },
+    /// Something happened to a stream to Deepgram.
+    Listening {
+        /// The request id.
+        id: String,
+        /// The meeting, where the handshake names one.
+        meeting_id: Option<String>,
+        /// What.
+        news: ListeningNews,
     },
     /// Something worth knowing that is none of the above.
     Note(String),
@@ -276,6 +286,7 @@ impl std::fmt::Display for What {
                 write!(f, "heard    bot {} {heard}", short(bot_id))
             }
             Self::Said { name, text, .. } => write!(f, "said     {name}: {text}"),
+            Self::Listening { id, news, .. } => write!(f, "listen   stream {} {news}", short(id)),
             Self::Note(note) => write!(f, "note     {note}"),
         }
     }

@@ -1,7 +1,7 @@
-//! Recall and `ElevenLabs` as strict, scriptable local servers.
+//! Recall, Deepgram and `ElevenLabs` as strict, scriptable local servers.
 //!
 //! Written from the vendors' documentation, not from the Worker's types: mistakes must not cancel
-//! out. Each vendor is a model without IO (`recall` and `elevenlabs` inside) that refuses what the
+//! out. Each vendor is a model without IO (`recall`, `deepgram` and `elevenlabs` inside) that refuses what the
 //! vendor would refuse; a thin HTTP face, a courier for webhooks and a journal make it usable.
 //!
 //! Stricter than the vendors on purpose: fields, filters and query parameters nobody knows are
@@ -26,9 +26,11 @@ mod call;
 mod clock;
 mod config;
 mod courier;
+mod deepgram;
 mod elevenlabs;
 mod faults;
 mod journal;
+mod listening;
 mod operation;
 mod recall;
 mod script;
@@ -41,6 +43,9 @@ mod world;
 
 pub use audio::voices::{LineWord, SAMPLE_RATE, SpokenLine};
 pub use config::SimulatorConfig;
+pub use deepgram::{
+    ControlMessage, ListeningDrop, ListeningNews, ListeningSession, ScriptedResult, Side,
+};
 pub use faults::{Fault, FaultBody, NEVER_ANSWERED};
 pub use journal::{Entry, RequestSeen, WebhookSent, What};
 pub use operation::Operation;

@@ -7,7 +7,7 @@ use attache_simulator::{Entry, MeetingScript, Simulator, SimulatorConfig, What};
 use clap::{Parser, ValueEnum};
 use url::Url;
 
-/// Recall and `ElevenLabs` on a local port.
+/// Recall, Deepgram and `ElevenLabs` on a local port.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -29,6 +29,9 @@ struct Arguments {
     /// The key `ElevenLabs` accepts.
     #[arg(long)]
     elevenlabs_key: Option<String>,
+    /// The key Deepgram accepts.
+    #[arg(long)]
+    deepgram_key: Option<String>,
     /// The secret webhooks are signed with: whsec_ and base64.
     #[arg(long)]
     webhook_secret: Option<String>,
@@ -47,6 +50,7 @@ async fn main() -> Result<()> {
     let sim = Simulator::start(config(Arguments::parse())).await?;
     println!("RECALL_BASE_URL={}", sim.recall_base_url());
     println!("ELEVENLABS_BASE_URL={}", sim.elevenlabs_base_url());
+    println!("DEEPGRAM_BASE_URL={}", sim.deepgram_base_url());
     let colours = std::io::stdout().is_terminal();
     tokio::select! {
         () = print_all(&sim, colours) => {}
@@ -70,6 +74,7 @@ fn config(arguments: Arguments) -> SimulatorConfig {
     for (given, field) in [
         (arguments.recall_key, &mut config.recall_api_key),
         (arguments.elevenlabs_key, &mut config.elevenlabs_api_key),
+        (arguments.deepgram_key, &mut config.deepgram_api_key),
         (arguments.webhook_secret, &mut config.webhook_secret),
     ] {
         if let Some(given) = given {
@@ -98,6 +103,7 @@ fn line(entry: &Entry, colours: bool) -> String {
         What::Webhook(_) => "31",
         What::Status { .. } => "33",
         What::Heard { .. } => "32",
+        What::Listening { .. } => "35",
         What::Said { .. } | What::Note(_) => "0",
     };
     if colours {

@@ -40,6 +40,7 @@ pub enum Operation {
     TextToSpeechStream,
     ListModels,
     RetrieveVoice,
+    Listen,
 }
 
 impl Operation {
@@ -49,6 +50,11 @@ impl Operation {
             self,
             Self::TextToSpeech | Self::TextToSpeechStream | Self::ListModels | Self::RetrieveVoice
         )
+    }
+
+    /// Whether this is the handshake of a stream to Deepgram.
+    pub fn is_listening(self) -> bool {
+        self == Self::Listen
     }
 }
 
@@ -114,6 +120,7 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, NoRoute> {
     }
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {
+        ["v1", "listen"] => one_method(method, &Method::GET, found(Operation::Listen, "", "")),
         ["v1", "text-to-speech", voice] => one_method(
             method,
             &Method::POST,

@@ -9,7 +9,12 @@ use crate::journal::RequestSeen;
 use crate::recall::ids::sha256_hex;
 
 /// Headers that carry credentials; their values are never written down.
-const CREDENTIALS: [&str; 3] = ["authorization", "xi-api-key", "cookie"];
+const CREDENTIALS: [&str; 4] = [
+    "authorization",
+    "xi-api-key",
+    "cookie",
+    "sec-websocket-protocol",
+];
 /// Longer strings are cut: no journal needs more of a text to recognise it.
 const MAX_STRING: usize = 2_000;
 /// How much of an error answer is kept.

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::answer::{Answer, Request};
 use crate::call::{Call, SpeechSlot};
+use crate::deepgram;
 use crate::faults::Subject;
 use crate::journal::What;
 use crate::operation::{NoRoute, route};
@@ -108,7 +109,12 @@ async fn face(State(world): State<Arc<World>>, request: axum::extract::Request) 
         }
     };
     let fault = world.with(|models, _| {
-        let (bot_id, meeting_url) = models.recall.subject_of(&route, &json);
+        let (bot_id, meeting_url) = if route.operation.is_listening() {
+            let meeting_id = deepgram::meeting_id(&request);
+            models.recall.subject_of_meeting(meeting_id.as_deref())
+        } else {
+            models.recall.subject_of(&route, &json)
+        };
         let text = json["text"].as_str();
         let subject = Subject {
             meeting_url: meeting_url.as_deref(),

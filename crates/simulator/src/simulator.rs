@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -22,15 +23,17 @@ use crate::server;
 use crate::signing::{HeaderFamily, sign};
 use crate::spoken::Spoken;
 use crate::world::{Models, Parts, World};
-use crate::{elevenlabs, recall};
+use crate::{deepgram, elevenlabs, recall};
 
 /// Both vendors, running on one local port until stopped or dropped.
 #[derive(Debug)]
 pub struct Simulator {
-    world: Arc<World>,
+    pub(crate) world: Arc<World>,
     address: SocketAddr,
     client: reqwest::Client,
     tasks: Vec<JoinHandle<()>>,
+    /// Never sent on: sockets end when it is dropped.
+    _running: watch::Sender<()>,
 }
 
 /// A webhook that a test makes up itself.
@@ -80,7 +83,8 @@ impl Simulator {
             .await
             .context("binding the simulator's port")?;
         let address = listener.local_addr()?;
-        let world = Arc::new(World::new(parts(config, address)));
+        let (running, ends) = watch::channel(());
+        let world = Arc::new(World::new(parts(config, address, ends)));
         let client = courier::client()?;
         let tasks = vec![
             tokio::spawn(server::run(listener, world.clone())),
@@ -91,6 +95,7 @@ impl Simulator {
             address,
             client,
             tasks,
+            _running: running,
         })
     }
 
@@ -101,6 +106,11 @@ impl Simulator {
 
     /// The value for `ELEVENLABS_BASE_URL`.
     pub fn elevenlabs_base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The value for `DEEPGRAM_BASE_URL`.
+    pub fn deepgram_base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
@@ -251,7 +261,7 @@ impl Simulator {
     /// Moves the vendors' clock forward: scheduled bots join, timers run out, URLs expire.
     pub fn skip(&self, by: Duration) {
         self.world.clock.skip(by);
-        self.world.with(|_, _| ());
+        self.world.with(|models, _| models.deepgram.wake_all());
     }
 
     /// The vendors' time.
@@ -340,8 +350,9 @@ impl Drop for Simulator {
     }
 }
 
-fn parts(config: SimulatorConfig, address: SocketAddr) -> Parts {
+fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<()>) -> Parts {
     let spoken = Arc::new(Spoken::default());
+    let voices = Arc::new(Voices::default());
     let seed = config.seed.unwrap_or_else(|| {
         let nanoseconds = real_now().as_nanosecond().unsigned_abs();
         u64::try_from(nanoseconds & u128::from(u64::MAX)).expect("masked to 64 bits")
@@ -365,18 +376,29 @@ fn parts(config: SimulatorConfig, address: SocketAddr) -> Parts {
         legacy_errors: config.legacy_speech_errors,
         seed,
     };
+    let deepgram = deepgram::Settings {
+        api_key: config.deepgram_api_key,
+        concurrency: config.deepgram_concurrency,
+        patience: config.deepgram_patience.div_f64(config.time_scale),
+        newer_messages: config.deepgram_newer_messages,
+        keep_audio: config.deepgram_audio,
+        measure_pace: config.deepgram_pace,
+        seed,
+    };
     Parts {
         models: Models {
             recall: recall::Model::new(recall, config.default_script, spoken.clone()),
             elevenlabs: elevenlabs::Model::new(elevenlabs, spoken.clone()),
+            deepgram: deepgram::Model::new(deepgram, voices.clone()),
             faults: Faults::default(),
             webhook_url: config.webhook_url,
         },
         spoken,
-        voices: Arc::new(Voices::default()),
+        voices,
         webhook_secret: config.webhook_secret,
         speech_latency: config.speech_latency,
         speech_chunk_interval: config.speech_chunk_interval,
         elsewhere: format!("http://localhost:{}/elsewhere", address.port()),
+        running,
     }
 }

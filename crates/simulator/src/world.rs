@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use url::Url;
 
 use crate::audio::voices::Voices;
@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::journal::{Journal, What};
 use crate::spoken::Spoken;
-use crate::{elevenlabs, recall};
+use crate::{deepgram, elevenlabs, recall};
 
 /// What the servers, the courier and the test share.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) speech_chunk_interval: Duration,
     /// The simulator under another host name: where redirects lead.
     pub(crate) elsewhere: String,
+    /// Ends with the simulator, and with it whatever no task of its own would end.
+    pub(crate) running: watch::Receiver<()>,
     /// Something changed that the courier should look at.
     pub(crate) changed: Notify,
     models: Mutex<Models>,
@@ -37,6 +39,7 @@ pub(crate) struct World {
 pub(crate) struct Models {
     pub(crate) recall: recall::Model,
     pub(crate) elevenlabs: elevenlabs::Model,
+    pub(crate) deepgram: deepgram::Model,
     pub(crate) faults: Faults,
     pub(crate) webhook_url: Option<Url>,
 }
@@ -50,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) speech_latency: Duration,
     pub(crate) speech_chunk_interval: Duration,
     pub(crate) elsewhere: String,
+    pub(crate) running: watch::Receiver<()>,
 }
 
 impl World {
@@ -63,6 +67,7 @@ impl World {
             speech_latency: parts.speech_latency,
             speech_chunk_interval: parts.speech_chunk_interval,
             elsewhere: parts.elsewhere,
+            running: parts.running,
             changed: Notify::new(),
             models: Mutex::new(parts.models),
         }

@@ -18,6 +18,10 @@ use super::speech;
 pub const SAMPLE_RATE: u32 = 16_000;
 /// Bytes per sample.
 const SAMPLE: usize = 2;
+/// Words begin and end on whole hundredths of a second, the precision Deepgram tells times with.
+const STEP: usize = 320;
+/// Lines are whole frames of 20 ms long, so that what follows one is on the same grid.
+const FRAME: usize = 640;
 /// Samples that tell a place: as many as there are bits in its [`Signature`].
 const TELLING: usize = 64;
 
@@ -42,9 +46,9 @@ pub struct SpokenLine {
 pub struct LineWord {
     /// The word as it is written, punctuation included.
     pub text: String,
-    /// Its first byte, even.
+    /// Its first byte, on a whole hundredth of a second.
     pub begin: usize,
-    /// The byte after its last, even.
+    /// The byte after its last, on a whole hundredth of a second.
     pub end: usize,
 }
 
@@ -58,10 +62,6 @@ pub(crate) struct WordBegins {
     pub(crate) index: usize,
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "nobody listens to the call yet")
-)]
 impl WordBegins {
     pub(crate) fn word(&self) -> &LineWord {
         &self.line.words[self.index]
@@ -72,10 +72,10 @@ impl WordBegins {
         self.at + self.word().end - self.word().begin
     }
 
-    /// Whether the audio holds the word from its first to its last byte as it was spoken.
-    pub(crate) fn is_whole_in(&self, audio: &[u8]) -> bool {
-        let word = self.word();
-        audio.get(self.at..self.end()) == Some(&self.line.pcm[word.begin..word.end])
+    /// Whether the audio, as far as it goes, holds the word as it was spoken.
+    pub(crate) fn is_intact_in(&self, audio: &[u8]) -> bool {
+        let heard = &audio[self.at..self.end().min(audio.len())];
+        self.line.pcm[self.word().begin..].starts_with(heard)
     }
 }
 
@@ -109,11 +109,7 @@ impl Voices {
 
     /// The words that begin in this part of `audio`, in order. A word is found as soon as
     /// `audio` goes [`Self::LOOK_AHEAD`] bytes beyond its first byte; whether the rest of it came
-    /// through is another question, see [`WordBegins::is_whole_in`].
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "nobody listens to the call yet")
-    )]
+    /// through is another question, see [`WordBegins::is_intact_in`].
     pub(crate) fn words_in(&self, audio: &[u8], part: Range<usize>) -> Vec<WordBegins> {
         let known = self.lock();
         let mut found = Vec::new();
@@ -153,6 +149,7 @@ impl Voices {
 impl SpokenLine {
     fn new(speaker: &str, text: &str) -> Self {
         let mut pcm = speech::pcm(text, SAMPLE_RATE);
+        pcm.resize(pcm.len().next_multiple_of(FRAME), 0);
         for (sample, bit) in pcm.chunks_exact_mut(SAMPLE).zip(own_bits(speaker, text)) {
             sample[0] = sample[0] & !1 | u8::from(bit);
         }
@@ -189,19 +186,15 @@ fn words(text: &str, bytes: usize) -> Vec<LineWord> {
     let mut spoken = 0;
     text.split_whitespace()
         .map(|word| {
-            let begin = even(bytes * spoken / total);
+            let begin = bytes * spoken / total / STEP * STEP;
             spoken += word.chars().count() + 1;
             LineWord {
                 text: word.to_owned(),
                 begin,
-                end: even(bytes * spoken / total),
+                end: bytes * spoken / total / STEP * STEP,
             }
         })
         .collect()
-}
-
-fn even(offset: usize) -> usize {
-    offset / SAMPLE * SAMPLE
 }
 
 fn signature(pcm: &[u8]) -> Signature {
@@ -216,7 +209,9 @@ mod tests {
     /// The words of `audio` that came through whole, and where they begin.
     fn heard(voices: &Voices, audio: &[u8]) -> Vec<(usize, String, String)> {
         let found = voices.words_in(audio, 0..audio.len());
-        let whole = found.into_iter().filter(|word| word.is_whole_in(audio));
+        let whole = found
+            .into_iter()
+            .filter(|word| word.end() <= audio.len() && word.is_intact_in(audio));
         whole
             .map(|word| (word.at, word.line.speaker.clone(), word.word().text.clone()))
             .collect()
@@ -249,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn words_lie_end_to_end_on_whole_samples() {
+    fn words_lie_end_to_end_on_whole_hundredths_of_a_second() {
         let line = Voices::default().line("Bob", "Hi.  A word, a longer word\nand the end.");
         assert_eq!(line.words.first().unwrap().begin, 0);
         assert_eq!(line.words.last().unwrap().end, line.pcm.len());
@@ -261,7 +256,7 @@ mod tests {
         assert!(
             line.words
                 .iter()
-                .all(|word| word.begin % 2 == 0 && word.end - word.begin >= Voices::LOOK_AHEAD)
+                .all(|word| word.begin % STEP == 0 && word.end - word.begin >= Voices::LOOK_AHEAD)
         );
     }
 

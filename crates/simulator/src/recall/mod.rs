@@ -309,6 +309,26 @@ impl Model {
         self.services.outbox.is_empty()
     }
 
+    /// The newest bot whose metadata names this meeting, and its link.
+    pub(crate) fn subject_of_meeting(
+        &self,
+        meeting_id: Option<&str>,
+    ) -> (Option<String>, Option<String>) {
+        let named = |bot: &&Bot| {
+            let id = bot
+                .request
+                .metadata
+                .get("meeting_id")
+                .and_then(Value::as_str);
+            id.is_some() && id == meeting_id
+        };
+        let bot = self.bots.values().rev().find(named);
+        (
+            bot.map(|bot| bot.id.clone()),
+            bot.map(|bot| bot.request.meeting_url.raw.clone()),
+        )
+    }
+
     /// The bot and the link a request is about: what it names, or what the thing it names belongs to.
     pub(crate) fn subject_of(
         &self,

@@ -1,0 +1,431 @@
+//! One stream, without its socket: frames and the time in, frames and the end out.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::control::{self, Control};
+use super::messages::{Stamp, schema_error};
+use super::pace::Pace;
+use super::query::check_keyterms;
+use super::state::{
+    ControlMessage, DATA_0000, ListeningDrop, ListeningNews, ListeningSession, NET_0001,
+    ScriptedResult, Side,
+};
+use super::transcriber::{Outcome, Transcriber, Window};
+use crate::recall::ids::hex;
+
+/// How much audio of a stream is kept for tests: about 17 minutes.
+const KEPT_AUDIO: usize = 32 * 1024 * 1024;
+/// Of a message that cannot be read, this much comes back.
+const ECHO: usize = 500;
+/// More violations than this are one and the same mistake over and over.
+const KEPT_VIOLATIONS: usize = 100;
+/// What the browser's and the runtime's side calls a connection that ended without a close frame.
+const NO_CLOSE_FRAME: u16 = 1006;
+
+/// A frame for the client.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Out {
+    Text(Value),
+    Close { code: u16, reason: String },
+}
+
+/// How a stream is set up besides its query.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// How long the vendor waits for audio or a sign of life.
+    pub(crate) patience: Duration,
+    pub(crate) keep_audio: bool,
+    pub(crate) measure_pace: bool,
+}
+
+/// What the handshake told.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshake {
+    pub(crate) meeting_id: Option<String>,
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) user_agent: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    rules: Rules,
+    stamp: Stamp,
+    handshake: Handshake,
+    opened_at: Timestamp,
+    transcriber: Transcriber,
+    script: Option<VecDeque<ScriptedResult>>,
+    /// The names of the speakers, in the order of their numbers.
+    speakers: HashMap<Option<String>, usize>,
+    keyterms: Vec<String>,
+    audio: Arc<Vec<u8>>,
+    audio_bytes: u64,
+    sha256: Sha256,
+    pace: Pace,
+    texts: Vec<ControlMessage>,
+    violations: Vec<String>,
+    broken_words: Vec<String>,
+    results: usize,
+    newcomers: usize,
+    last_sign: Timestamp,
+    close_stream: bool,
+    mute: bool,
+    drop: Option<ListeningDrop>,
+    closed: Option<(u16, String)>,
+    closed_by: Option<Side>,
+    out: Vec<Out>,
+    news: Vec<ListeningNews>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        rules: Rules,
+        stamp: Stamp,
+        handshake: Handshake,
+        transcriber: Transcriber,
+        script: Option<Vec<ScriptedResult>>,
+        now: Timestamp,
+    ) -> Self {
+        let mut session = Self {
+            rules,
+            keyterms: stamp.parameters.keyterms.clone(),
+            stamp,
+            handshake,
+            opened_at: now,
+            transcriber,
+            script: script.map(VecDeque::from),
+            speakers: HashMap::new(),
+            audio: Arc::default(),
+            audio_bytes: 0,
+            sha256: Sha256::new(),
+            pace: Pace::default(),
+            texts: Vec::new(),
+            violations: Vec::new(),
+            broken_words: Vec::new(),
+            results: 0,
+            newcomers: 0,
+            last_sign: now,
+            close_stream: false,
+            mute: false,
+            drop: None,
+            closed: None,
+            closed_by: None,
+            out: Vec::new(),
+            news: vec![ListeningNews::Opened],
+        };
+        if session.handshake.user_agent.is_none() {
+            session.violation(
+                "the handshake has no user-agent, which the vendor's firewall may reject"
+                    .to_owned(),
+            );
+        }
+        session
+    }
+
+    /// A binary frame came.
+    pub(crate) fn hear(&mut self, bytes: &[u8], now: Timestamp) {
+        self.watch_for_late(&format!("{} bytes of audio", bytes.len()));
+        if self.closed.is_some() {
+            return;
+        }
+        if bytes.is_empty() {
+            self.violation("an empty binary frame".to_owned());
+            return self.close(1008, DATA_0000);
+        }
+        if is_control(bytes) {
+            self.violation("a control message in a binary frame".to_owned());
+            return self.close(1008, DATA_0000);
+        }
+        if self.stamp.parameters.encoding.is_empty() {
+            self.violation("raw audio without `encoding`".to_owned());
+            return self.close(1008, DATA_0000);
+        }
+        if self.audio_bytes == 0 {
+            self.news.push(ListeningNews::FirstAudio);
+        }
+        self.last_sign = now;
+        self.keep(bytes, now);
+        let outcomes = self.transcriber.hear(bytes);
+        self.tell_all(outcomes);
+        self.follow_script();
+    }
+
+    fn keep(&mut self, bytes: &[u8], now: Timestamp) {
+        self.audio_bytes += bytes.len() as u64;
+        self.sha256.update(bytes);
+        if self.rules.keep_audio && self.audio.len() + bytes.len() <= KEPT_AUDIO {
+            Arc::make_mut(&mut self.audio).extend_from_slice(bytes);
+        }
+        if self.rules.measure_pace {
+            self.pace.note(self.stamp.seconds(bytes.len() as u64), now);
+        }
+    }
+
+    /// A text frame came.
+    pub(crate) fn read(&mut self, text: &str, now: Timestamp) {
+        self.watch_for_late(text);
+        let audio_bytes = self.audio_bytes;
+        self.texts.push(ControlMessage {
+            text: text.to_owned(),
+            audio_bytes,
+            at: now,
+        });
+        self.news
+            .push(ListeningNews::Told(text.chars().take(ECHO).collect()));
+        if self.closed.is_some() {
+            return;
+        }
+        self.last_sign = now;
+        match control::read(text) {
+            Ok(Control::KeepAlive) => {}
+            Ok(Control::Finalize) => {
+                let outcomes = self.transcriber.finalize();
+                self.tell_all(outcomes);
+            }
+            Ok(Control::CloseStream) => self.close_stream(),
+            Ok(Control::Configure(keyterms)) => self.configure(keyterms),
+            Err(problem) => {
+                self.violation(format!("a text message that cannot be read: {problem}"));
+                let echo: String = text.chars().take(ECHO).collect();
+                self.say(schema_error(&problem, &echo));
+            }
+        }
+    }
+
+    fn close_stream(&mut self) {
+        self.close_stream = true;
+        let outcomes = self.transcriber.finish();
+        self.tell_all(outcomes);
+        let sha256 = hex(&self.sha256.clone().finalize());
+        let summary = self
+            .stamp
+            .summary(&sha256, self.opened_at, self.audio_bytes);
+        self.say(summary);
+        if !self.mute {
+            self.close(1000, "");
+        }
+    }
+
+    fn configure(&mut self, keyterms: Option<Vec<String>>) {
+        let keyterms = keyterms.unwrap_or_else(|| self.keyterms.clone());
+        let answer = if !self.stamp.parameters.is_nova_3() {
+            self.stamp.not_configured(
+                "CONFIGURE_KEYTERMS_NOT_SUPPORTED",
+                "only nova-3 takes keyterms",
+            )
+        } else if let Err(problem) = check_keyterms(&keyterms) {
+            self.stamp
+                .not_configured("CONFIGURE_KEYTERM_LIMIT_EXCEEDED", &problem)
+        } else {
+            self.keyterms = keyterms;
+            self.stamp.configured(&self.keyterms)
+        };
+        self.say(answer);
+    }
+
+    /// The client sent a close frame, or its connection ended without one.
+    pub(crate) fn client_left(&mut self, close: Option<(u16, String)>) {
+        let (code, reason) = close.unwrap_or((NO_CLOSE_FRAME, String::new()));
+        self.end(code, reason, Side::Client);
+    }
+
+    /// The vendor's end cut the connection.
+    pub(crate) fn cut(&mut self) {
+        self.end(NO_CLOSE_FRAME, String::new(), Side::Vendor);
+    }
+
+    /// When [`Self::tick`] next has something to do.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let since = if self.audio_bytes == 0 {
+            self.opened_at
+        } else {
+            self.last_sign
+        };
+        self.closed.is_none().then(|| since + self.rules.patience)
+    }
+
+    /// Ends the stream if the client was silent for too long. Early and repeated calls do nothing.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.close(1011, NET_0001);
+        }
+    }
+
+    /// Breaks the stream, if it is open.
+    pub(crate) fn break_off(&mut self, how: &ListeningDrop) -> bool {
+        if self.closed.is_some() {
+            return false;
+        }
+        self.news.push(ListeningNews::Dropped(how.clone()));
+        match how {
+            ListeningDrop::Mute => self.mute = true,
+            ListeningDrop::Close { code, reason } => self.close(*code, reason),
+            ListeningDrop::Abort | ListeningDrop::HalfOpen => self.drop = Some(how.clone()),
+        }
+        true
+    }
+
+    /// How the connection is to break, where that is not a frame.
+    pub(crate) fn broken_off(&self) -> Option<&ListeningDrop> {
+        self.drop.as_ref()
+    }
+
+    /// Whether it counts as a running stream.
+    pub(crate) fn is_running(&self) -> bool {
+        self.closed.is_none() && self.drop.is_none()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    pub(crate) fn take_out(&mut self) -> Vec<Out> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Takes what the journal should know.
+    pub(crate) fn take_news(&mut self) -> Vec<ListeningNews> {
+        std::mem::take(&mut self.news)
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.stamp.request_id
+    }
+
+    pub(crate) fn meeting_id(&self) -> Option<&str> {
+        self.handshake.meeting_id.as_deref()
+    }
+
+    pub(crate) fn state(&self) -> ListeningSession {
+        ListeningSession {
+            id: self.stamp.request_id.clone(),
+            meeting_id: self.handshake.meeting_id.clone(),
+            opened_at: self.opened_at,
+            parameters: self.handshake.parameters.clone(),
+            user_agent: self.handshake.user_agent.clone(),
+            audio: self.audio.clone(),
+            audio_bytes: self.audio_bytes,
+            texts: self.texts.clone(),
+            results: self.results,
+            broken_words: self.broken_words.clone(),
+            violations: self.violations.clone(),
+            too_fast: self.pace.too_fast(),
+            closed: self.closed.clone(),
+            closed_by: self.closed_by,
+        }
+    }
+
+    fn tell_all(&mut self, outcomes: Vec<Outcome>) {
+        self.broken_words.extend(self.transcriber.take_broken());
+        if self.script.is_some() {
+            return;
+        }
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Results(window) => self.tell_results(&window),
+                Outcome::SpeechStarted { at } => self.say(self.stamp.speech_started(at)),
+                Outcome::UtteranceEnd { last_word_end } => {
+                    self.say(self.stamp.utterance_end(last_word_end));
+                }
+            }
+        }
+    }
+
+    fn tell_results(&mut self, window: &Window) {
+        if self.stamp.newer {
+            self.say(self.stamp.newcomer(self.newcomers));
+            self.newcomers += 1;
+        }
+        let speakers = &mut self.speakers;
+        let number = |name: Option<&str>| {
+            let next = speakers.len();
+            *speakers.entry(name.map(str::to_owned)).or_insert(next)
+        };
+        let results = self.stamp.results(window, number);
+        let text = results["channel"]["alternatives"][0]["transcript"]
+            .as_str()
+            .unwrap_or_default();
+        if window.is_final && !text.is_empty() && !self.mute {
+            self.news.push(ListeningNews::Final {
+                text: text.to_owned(),
+                speech_final: window.speech_final,
+            });
+        }
+        self.results += usize::from(!self.mute);
+        self.say(results);
+    }
+
+    /// Sends the scripted messages whose place in the audio has come.
+    fn follow_script(&mut self) {
+        let reached = self.stamp.seconds(self.audio_bytes);
+        let due = |next: &ScriptedResult| next.at.as_secs_f64() <= reached;
+        while let Some(mut next) = self
+            .script
+            .as_mut()
+            .and_then(|script| script.pop_front_if(|next| due(next)))
+        {
+            if next.message["type"] == "Results" {
+                self.results += usize::from(!self.mute);
+                if next.message["metadata"]["request_id"].is_null() {
+                    next.message["metadata"]["request_id"] = json!(self.stamp.request_id);
+                }
+            }
+            self.say(next.message);
+        }
+    }
+
+    fn say(&mut self, message: Value) {
+        if !self.mute {
+            self.out.push(Out::Text(message));
+        }
+    }
+
+    fn close(&mut self, code: u16, reason: &str) {
+        self.out.push(Out::Close {
+            code,
+            reason: reason.to_owned(),
+        });
+        self.end(code, reason.to_owned(), Side::Vendor);
+    }
+
+    fn end(&mut self, code: u16, reason: String, by: Side) {
+        if self.closed.is_some() {
+            return;
+        }
+        if self.audio_bytes % 2 == 1 {
+            self.violation(format!(
+                "{} bytes are no whole number of samples",
+                self.audio_bytes
+            ));
+        }
+        self.closed = Some((code, reason.clone()));
+        self.closed_by = Some(by);
+        self.news.push(ListeningNews::Closed { code, reason, by });
+    }
+
+    /// After `CloseStream` nothing may come.
+    fn watch_for_late(&mut self, what: &str) {
+        if self.close_stream {
+            let what: String = what.chars().take(ECHO).collect();
+            self.violation(format!("after CloseStream: {what}"));
+        }
+    }
+
+    fn violation(&mut self, what: String) {
+        if self.violations.len() < KEPT_VIOLATIONS {
+            self.news.push(ListeningNews::Violation(what.clone()));
+            self.violations.push(what);
+        }
+    }
+}
+
+/// Whether audio bytes are a control message that should have been text.
+fn is_control(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"{")
+        && serde_json::from_slice::<Value>(bytes).is_ok_and(|message| message["type"].is_string())
+}
