@@ -27,7 +27,8 @@ pub struct SimulatorConfig {
     pub time_scale: f64,
     /// Multiplies the pauses between attempts to deliver a workspace webhook.
     pub webhook_retry_scale: f64,
-    /// Multiplies the pauses between attempts to deliver a real-time event.
+    /// Multiplies the pauses between attempts to deliver a real-time event, and to make the
+    /// connection that carries the call's sound.
     pub realtime_retry_scale: f64,
     /// What happens in meetings that nobody scripted.
     pub default_script: MeetingScript,
@@ -35,6 +36,9 @@ pub struct SimulatorConfig {
     pub rate_limits: bool,
     /// How many ad-hoc bots may live at once, if that is limited.
     pub adhoc_limit: Option<usize>,
+    /// How much of the call's sound Recall puts in a frame, in meeting time. The vendor does not say;
+    /// others see 100 to 200 ms.
+    pub audio_frame: Duration,
     /// How long download URLs work, on the simulator's clock.
     pub download_lifetime: Duration,
     /// Voices `ElevenLabs` does not know.
@@ -76,6 +80,7 @@ impl Default for SimulatorConfig {
             default_script: MeetingScript::default(),
             rate_limits: false,
             adhoc_limit: None,
+            audio_frame: Duration::from_millis(100),
             download_lifetime: Duration::from_hours(6),
             unknown_voices: Vec::new(),
             speech_concurrency: None,

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::deepgram::ListeningNews;
 use crate::operation::Operation;
-use crate::recall::Heard;
+use crate::recall::{AudioNews, Heard};
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -70,6 +70,17 @@ pub enum What {
         meeting_id: Option<String>,
         /// What.
         news: ListeningNews,
+    },
+    /// Something happened to a socket that carries a call's sound.
+    Audio {
+        /// The bot that listens.
+        bot_id: String,
+        /// The meeting it is in.
+        meeting_url: String,
+        /// The place of the connection among those of its endpoint.
+        connection: usize,
+        /// What.
+        news: AudioNews,
     },
     /// Something worth knowing that is none of the above.
     Note(String),
@@ -287,6 +298,16 @@ impl std::fmt::Display for What {
             }
             Self::Said { name, text, .. } => write!(f, "said     {name}: {text}"),
             Self::Listening { id, news, .. } => write!(f, "listen   stream {} {news}", short(id)),
+            Self::Audio {
+                bot_id,
+                connection,
+                news,
+                ..
+            } => write!(
+                f,
+                "audio    bot {} connection {connection} {news}",
+                short(bot_id)
+            ),
             Self::Note(note) => write!(f, "note     {note}"),
         }
     }

@@ -5,8 +5,8 @@
 //! vendor would refuse; a thin HTTP face, a courier for webhooks and a journal make it usable.
 //!
 //! Stricter than the vendors on purpose: fields, filters and query parameters nobody knows are
-//! refused, and so is text to speech without a model. Real-time endpoints of type `websocket` are
-//! accepted and never dialled.
+//! refused, and so are text to speech without a model and an endpoint for mixed audio on a bot that
+//! records none. Real-time endpoints of type `websocket` get the mixed audio and nothing else.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -22,6 +22,7 @@
 
 mod answer;
 pub mod audio;
+mod audio_script;
 mod call;
 mod clock;
 mod config;
@@ -31,10 +32,12 @@ mod elevenlabs;
 mod faults;
 mod journal;
 mod listening;
+mod media_client;
 mod operation;
 mod recall;
 mod script;
 mod seen;
+mod sending;
 mod server;
 mod signing;
 mod simulator;
@@ -42,6 +45,7 @@ mod spoken;
 mod world;
 
 pub use audio::voices::{LineWord, SAMPLE_RATE, SpokenLine};
+pub use audio_script::{AudioClose, AudioDelivery, AudioFault, AudioStyle, Junk};
 pub use config::SimulatorConfig;
 pub use deepgram::{
     ControlMessage, ListeningDrop, ListeningNews, ListeningSession, ScriptedResult, Side,
@@ -49,7 +53,7 @@ pub use deepgram::{
 pub use faults::{Fault, FaultBody, NEVER_ANSWERED};
 pub use journal::{Entry, RequestSeen, WebhookSent, What};
 pub use operation::Operation;
-pub use recall::{BotState, Heard, HeardAudio};
+pub use recall::{AudioConnection, AudioEnd, AudioNews, AudioSent, BotState, Heard, HeardAudio};
 pub use script::{
     ArtifactKind, Code, Delivery, Event, MeetingScript, Person, Reorder, Step, default_ending,
     instant_ending,

@@ -103,7 +103,7 @@ fn line(entry: &Entry, colours: bool) -> String {
         What::Webhook(_) => "31",
         What::Status { .. } => "33",
         What::Heard { .. } => "32",
-        What::Listening { .. } => "35",
+        What::Audio { .. } | What::Listening { .. } => "35",
         What::Said { .. } | What::Note(_) => "0",
     };
     if colours {

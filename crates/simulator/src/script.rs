@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::audio_script::AudioDelivery;
 use crate::signing::HeaderFamily;
 
 /// The course of one call, from dispatch to the last artifact.
@@ -48,13 +49,25 @@ pub enum Event {
     /// Somebody leaves, by name.
     Leaves(String),
     /// Somebody speaks: speech on, partial transcripts, the final one, speech off. Takes as long
-    /// as the text.
+    /// as the sound of the text. Made to happen by `Simulator::advance`, it holds up nobody.
     Says {
         /// Who, by name.
         name: String,
         /// What.
         text: String,
     },
+    /// The same, but the script goes on at once: others may speak at the same time.
+    TalksOver {
+        /// Who, by name.
+        name: String,
+        /// What.
+        text: String,
+    },
+    /// Somebody's microphone is closed, by name; what they are saying breaks off. Whoever joins
+    /// has an open one.
+    Mutes(String),
+    /// Somebody's microphone is opened again.
+    Unmutes(String),
     /// Somebody writes in the chat.
     Chats {
         /// Who, by name.
@@ -167,6 +180,8 @@ pub struct Delivery {
     pub legacy_status: bool,
     /// The signature header also carries an entry made with this secret, and it comes first.
     pub rotated_secret: Option<String>,
+    /// How the sound of the call is delivered to a WebSocket that asked for it.
+    pub audio: AudioDelivery,
 }
 
 /// How far and how webhooks overtake each other.

@@ -16,6 +16,7 @@ use crate::config::SimulatorConfig;
 use crate::courier::{self, Parcel};
 use crate::faults::{Fault, Faults, Scope};
 use crate::journal::{Entry, WebhookSent, What};
+use crate::media_client;
 use crate::operation::Operation;
 use crate::recall::{BotState, Heard};
 use crate::script::{Event, MeetingScript};
@@ -24,6 +25,11 @@ use crate::signing::{HeaderFamily, sign};
 use crate::spoken::Spoken;
 use crate::world::{Models, Parts, World};
 use crate::{deepgram, elevenlabs, recall};
+
+/// One sample.
+const SHORTEST_FRAME: Duration = Duration::from_nanos(62_500);
+/// Nobody sends sound that is older.
+const LONGEST_FRAME: Duration = Duration::from_secs(10);
 
 /// Both vendors, running on one local port until stopped or dropped.
 #[derive(Debug)]
@@ -79,6 +85,10 @@ impl Simulator {
     pub async fn start(config: SimulatorConfig) -> Result<Self> {
         sign(&config.webhook_secret, "", 0, b"").context("webhook_secret")?;
         anyhow::ensure!(config.time_scale > 0.0, "time_scale must be above zero");
+        anyhow::ensure!(
+            config.audio_frame >= SHORTEST_FRAME && config.audio_frame <= LONGEST_FRAME,
+            "audio_frame must be from {SHORTEST_FRAME:?} to {LONGEST_FRAME:?}"
+        );
         let listener = TcpListener::bind(config.bind)
             .await
             .context("binding the simulator's port")?;
@@ -89,6 +99,7 @@ impl Simulator {
         let tasks = vec![
             tokio::spawn(server::run(listener, world.clone())),
             tokio::spawn(courier::run(world.clone(), client.clone())),
+            tokio::spawn(media_client::run(world.clone())),
         ];
         Ok(Self {
             world,
@@ -261,7 +272,10 @@ impl Simulator {
     /// Moves the vendors' clock forward: scheduled bots join, timers run out, URLs expire.
     pub fn skip(&self, by: Duration) {
         self.world.clock.skip(by);
-        self.world.with(|models, _| models.deepgram.wake_all());
+        self.world.with(|models, now| {
+            models.deepgram.wake_all();
+            models.recall.clock_was_moved(now);
+        });
     }
 
     /// The vendors' time.
@@ -367,6 +381,7 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
         workspace_retry_scale: config.webhook_retry_scale,
         realtime_retry_scale: config.realtime_retry_scale,
         download_lifetime: config.download_lifetime,
+        audio_frame: config.audio_frame,
         seed,
     };
     let elevenlabs = elevenlabs::Settings {
@@ -387,7 +402,12 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
     };
     Parts {
         models: Models {
-            recall: recall::Model::new(recall, config.default_script, spoken.clone()),
+            recall: recall::Model::new(
+                recall,
+                config.default_script,
+                spoken.clone(),
+                voices.clone(),
+            ),
             elevenlabs: elevenlabs::Model::new(elevenlabs, spoken.clone()),
             deepgram: deepgram::Model::new(deepgram, voices.clone()),
             faults: Faults::default(),

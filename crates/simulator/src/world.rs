@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) running: watch::Receiver<()>,
     /// Something changed that the courier should look at.
     pub(crate) changed: Notify,
+    /// Something changed that the audio sockets should look at.
+    pub(crate) sockets_changed: watch::Sender<()>,
     models: Mutex<Models>,
 }
 
@@ -69,6 +71,7 @@ impl World {
             elsewhere: parts.elsewhere,
             running: parts.running,
             changed: Notify::new(),
+            sockets_changed: watch::Sender::new(()),
             models: Mutex::new(parts.models),
         }
     }
@@ -88,6 +91,9 @@ impl World {
         models.recall.tick(now);
         let result = act(&mut models, now);
         models.recall.tick(now);
+        if models.recall.sockets_changed() {
+            self.sockets_changed.send_replace(());
+        }
         let notes = models.recall.take_notes();
         for (at, what) in notes {
             self.journal.write(at, what);

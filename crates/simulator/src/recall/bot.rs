@@ -7,7 +7,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::create::BotRequest;
+use super::ears::Ears;
+use super::frames;
 use super::heard::Heard;
+use super::outbox::Message;
+use super::room::Room;
 use crate::script::{ArtifactKind, Code, Event, MeetingScript, Step};
 
 /// A bot asked for more than this ahead is scheduled; others come from the ad-hoc pool.
@@ -30,9 +34,15 @@ pub(crate) struct Bot {
     pub(crate) last_step_at: Timestamp,
     /// While the script waits for the bot to be heard: until when.
     pub(crate) holding_until: Option<Timestamp>,
+    /// What follows from somebody speaking, by when it does; the script goes on beside it.
+    pub(crate) talk: VecDeque<(Timestamp, Action)>,
     pub(crate) participants: Vec<Participant>,
     pub(crate) recordings: Vec<Recording>,
     pub(crate) endpoints: Vec<Endpoint>,
+    /// The endpoints that get the sound of the call, once there is any.
+    pub(crate) ears: Vec<Ears>,
+    /// Webhooks that wait until the ears are closed.
+    pub(crate) held_back: Option<HeldBack>,
     pub(crate) heard: Vec<Heard>,
     pub(crate) webhooks_sent: usize,
     pub(crate) timers: Timers,
@@ -56,14 +66,35 @@ pub(crate) enum Phase {
     Over,
 }
 
+/// Workspace webhooks that come after something else.
+#[derive(Debug)]
+pub(crate) struct HeldBack {
+    /// The longest wait.
+    pub(crate) until: Timestamp,
+    /// Each with when it would have been due, and whether twice.
+    pub(crate) messages: Vec<(Message, bool, Timestamp)>,
+}
+
 /// A step of a script, or a part of one that takes time.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Event(Event),
-    SpeechOn { name: String },
-    Partial { name: String, line: Line },
-    Final { name: String, line: Line },
-    SpeechOff { name: String },
+    /// Nothing: the script waits while somebody speaks.
+    Pause,
+    SpeechOn {
+        name: String,
+    },
+    Partial {
+        name: String,
+        line: Line,
+    },
+    Final {
+        name: String,
+        line: Line,
+    },
+    SpeechOff {
+        name: String,
+    },
 }
 
 /// What somebody says, with the times of its words since the recording began.
@@ -102,6 +133,7 @@ pub(crate) struct Participant {
     pub(crate) name: String,
     pub(crate) is_host: bool,
     pub(crate) present: bool,
+    pub(crate) muted: bool,
 }
 
 #[derive(Debug)]
@@ -117,6 +149,8 @@ pub(crate) struct Recording {
     pub(crate) lines: Vec<(u64, Line)>,
     /// Participant events, as their download shows them.
     pub(crate) events: Vec<Value>,
+    /// What could be heard.
+    pub(crate) room: Room,
 }
 
 #[derive(Clone, Debug)]
@@ -158,9 +192,14 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Sockets are another matter: only webhook endpoints get events from here.
+    /// Whether this event is posted to it.
     pub(crate) fn wants(&self, event: &str) -> bool {
         !self.failed && self.kind == "webhook" && self.events.iter().any(|name| name == event)
+    }
+
+    /// Whether the sound of the call is sent to it.
+    pub(crate) fn listens(&self) -> bool {
+        self.kind == "websocket" && self.events.iter().any(|name| name == frames::EVENT)
     }
 }
 
@@ -198,9 +237,12 @@ impl Bot {
             queue: VecDeque::new(),
             last_step_at: now,
             holding_until: None,
+            talk: VecDeque::new(),
             participants: Vec::new(),
             recordings: Vec::new(),
             endpoints,
+            ears: Vec::new(),
+            held_back: None,
             heard: Vec::new(),
             webhooks_sent: 0,
             timers: Timers::default(),
@@ -240,6 +282,7 @@ impl Bot {
         self.queue = steps(next);
         self.last_step_at = at;
         self.holding_until = None;
+        self.talk.clear();
     }
 
     pub(crate) fn present(&self) -> impl Iterator<Item = &Participant> {

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::bot::{Action, Artifact, Bot, Phase, Recording, Status, Timers};
+use super::ears::Close;
 use super::payloads::reference;
 use super::recording_config::Retention;
+use super::room::Room;
 use super::{Heard, Services};
 use crate::script::{ArtifactKind, Code, Event, Step};
 
@@ -23,6 +25,8 @@ impl Bot {
             Some(self.last_step_at + after.div_f64(scale))
         });
         step.into_iter()
+            .chain(self.talk.front().map(|(due, _)| *due))
+            .chain(self.held_back.as_ref().map(|held| held.until))
             .chain(self.runs_out(scale).map(|(due, _)| due))
             .min()
     }
@@ -33,6 +37,14 @@ impl Bot {
         let timeout = self.runs_out(services.settings.time_scale);
         if let Some((_, sub_code)) = timeout.filter(|(due, _)| *due <= now) {
             self.call_ended(sub_code, services);
+        } else if self
+            .held_back
+            .as_ref()
+            .is_some_and(|held| held.until <= now)
+        {
+            self.stop_holding_back(services);
+        } else if let Some((_, action)) = self.talk.pop_front_if(|(due, _)| *due <= now) {
+            self.perform(action, services);
         } else if self.holding_until.is_some_and(|until| until <= now) {
             self.holding_until = None;
             self.last_step_at = now;
@@ -44,7 +56,12 @@ impl Bot {
 
     fn perform(&mut self, action: Action, services: &mut Services) {
         match action {
+            Action::Event(Event::Says { name, text }) => {
+                let takes = self.says(&name, &text, services);
+                self.queue.push_front((takes, Action::Pause));
+            }
             Action::Event(event) => self.happen(event, services),
+            Action::Pause => {}
             Action::SpeechOn { name } => {
                 self.participant_event(&name, "speech_on", &Value::Null, services);
             }
@@ -79,7 +96,11 @@ impl Bot {
             Event::InCallRecording => self.in_call_recording(services),
             Event::Joins(person) => self.joins(person, services),
             Event::Leaves(name) => self.leaves(&name, services),
-            Event::Says { name, text } => self.says(&name, &text, services),
+            Event::Says { name, text } | Event::TalksOver { name, text } => {
+                self.says(&name, &text, services);
+            }
+            Event::Mutes(name) => self.mutes(&name, true, services),
+            Event::Unmutes(name) => self.mutes(&name, false, services),
             Event::Chats { name, text } => self.chats(&name, &text, services),
             Event::WaitUntilHeard { at_most } => {
                 self.hold(now, at_most.div_f64(services.settings.time_scale));
@@ -87,10 +108,12 @@ impl Bot {
             Event::CallEnded(sub_code) => self.call_ended(&sub_code, services),
             Event::Done => {
                 self.phase = Phase::Over;
+                self.end_listening(Close::Properly(now), services);
                 self.status_change("done", None, services);
             }
             Event::Fatal(sub_code) => {
                 self.over(now);
+                self.end_listening(Close::Broken, services);
                 self.status_change("fatal", Some(&sub_code), services);
                 let after_fatal = self.script.after_fatal.clone();
                 self.continue_with(&after_fatal, now);
@@ -116,6 +139,7 @@ impl Bot {
             "in_call_not_recording",
             services,
         );
+        self.microphones_changed(services.now);
         self.joined(services);
     }
 
@@ -132,9 +156,11 @@ impl Bot {
             "in_call_recording",
             services,
         );
+        self.microphones_changed(services.now);
         self.joined(services);
         if first {
             self.recording_event("processing", None, services);
+            self.begin_listening(services);
             self.play_automatic_audio(services);
         }
     }
@@ -182,6 +208,7 @@ impl Bot {
             extra_transcripts: Vec::new(),
             lines: Vec::new(),
             events: Vec::new(),
+            room: Room::new(now, services.settings.time_scale),
         });
     }
 
@@ -201,6 +228,7 @@ impl Bot {
     /// Accepts `leave_call`: the bot is gone a moment later.
     pub(crate) fn leave(&mut self, now: Timestamp) {
         self.phase = Phase::Leaving;
+        self.microphones_changed(now);
         let event = Event::CallEnded("bot_received_leave_call".to_owned());
         self.continue_with(
             &[Step {
@@ -213,6 +241,7 @@ impl Bot {
 
     fn call_ended(&mut self, sub_code: &str, services: &mut Services) {
         self.over(services.now);
+        self.hang_up(services);
         self.status_change("call_ended", Some(sub_code), services);
         let ending = self.script.ending.clone();
         self.continue_with(&ending, services.now);
@@ -222,6 +251,8 @@ impl Bot {
     fn over(&mut self, now: Timestamp) {
         self.phase = Phase::Over;
         self.timers = Timers::default();
+        self.talk.clear();
+        self.microphones_changed(now);
         self.stop_audio(now);
         if let Some(recording) = self.recordings.last_mut() {
             recording.completed_at.get_or_insert(now);

@@ -11,13 +11,16 @@ mod commands;
 mod contents;
 mod create;
 mod downloads;
+mod ears;
 mod fields;
+mod frames;
 mod gate;
 mod heard;
 mod idempotency;
 pub(crate) mod ids;
 mod life;
 mod limits;
+mod listening;
 mod media;
 mod meeting_url;
 mod news;
@@ -27,6 +30,8 @@ mod patience;
 mod payloads;
 mod recording_config;
 mod refusals;
+mod room;
+mod sockets;
 mod sound;
 mod state;
 mod talk;
@@ -41,9 +46,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub(crate) use self::ears::Order;
+pub(crate) use self::frames::Outgoing;
 pub use self::heard::{Heard, HeardAudio};
+pub(crate) use self::listening::{DialOrder, SocketId};
 pub(crate) use self::outbox::{Attempt, Fate, Lane};
 pub(crate) use self::refusals::for_status;
+pub use self::sockets::{AudioConnection, AudioEnd, AudioNews, AudioSent};
 pub use self::state::BotState;
 
 use self::agenda::Agenda;
@@ -54,6 +63,7 @@ use self::ids::Ids;
 use self::limits::RateLimits;
 use self::outbox::{Message, Outbox};
 use crate::answer::{Answer, Request};
+use crate::audio::voices::Voices;
 use crate::journal::What;
 use crate::operation::{Operation, Route};
 use crate::script::{Event, MeetingScript};
@@ -71,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) workspace_retry_scale: f64,
     pub(crate) realtime_retry_scale: f64,
     pub(crate) download_lifetime: Duration,
+    /// How much of the call's sound a frame holds.
+    pub(crate) audio_frame: Duration,
     pub(crate) seed: u64,
 }
 
@@ -82,6 +94,9 @@ pub(crate) struct Services {
     pub(crate) outbox: Outbox,
     pub(crate) presigner: Presigner,
     pub(crate) spoken: Arc<Spoken>,
+    pub(crate) voices: Arc<Voices>,
+    /// Something changed that whoever drives the audio sockets should look at.
+    pub(crate) sockets_changed: bool,
     /// The moment that is being lived through.
     pub(crate) now: Timestamp,
     notes: Vec<(Timestamp, What)>,
@@ -120,6 +135,7 @@ impl Model {
         settings: Settings,
         default_script: MeetingScript,
         spoken: Arc<Spoken>,
+        voices: Arc<Voices>,
     ) -> Self {
         let presigner = Presigner::new(
             settings.base_url.clone(),
@@ -135,6 +151,8 @@ impl Model {
                 ),
                 presigner,
                 spoken,
+                voices,
+                sockets_changed: false,
                 now: Timestamp::UNIX_EPOCH,
                 notes: Vec::new(),
                 settings,
@@ -306,7 +324,17 @@ impl Model {
     }
 
     pub(crate) fn all_delivered(&self) -> bool {
-        self.services.outbox.is_empty()
+        let held_back = |bot: &Bot| {
+            bot.held_back
+                .as_ref()
+                .is_some_and(|h| !h.messages.is_empty())
+        };
+        self.services.outbox.is_empty() && !self.bots.values().any(held_back)
+    }
+
+    /// Whether the audio sockets changed since this was last asked.
+    pub(crate) fn sockets_changed(&mut self) -> bool {
+        std::mem::take(&mut self.services.sockets_changed)
     }
 
     /// The newest bot whose metadata names this meeting, and its link.

@@ -91,9 +91,12 @@ impl Bot {
                 .window
                 .mul_f64(ids::fraction(reorder.seed, index as u64))
         });
+        let (due, duplicate) = (services.now + delivery.delay + late, delivery.duplicate);
         let message = self.message(event, data, Lane::Workspace, services);
-        let due = services.now + delivery.delay + late;
-        services.send(message, delivery.duplicate, due);
+        match &mut self.held_back {
+            Some(held) => held.messages.push((message, duplicate, due)),
+            None => services.send(message, duplicate, due),
+        }
     }
 
     pub(crate) fn message(

@@ -10,6 +10,7 @@ use super::fields::{
     FieldError, Fields, boolean, choice, dictionary, integer, invalid_choice, message, metadata,
     string,
 };
+use super::frames;
 use crate::script::ArtifactKind;
 
 /// What a bot records.
@@ -19,6 +20,8 @@ pub(crate) struct RecordingConfig {
     pub(crate) endpoints: Vec<EndpointConfig>,
     /// The artifacts besides the transcript, with their metadata.
     pub(crate) artifacts: BTreeMap<ArtifactKind, Map<String, Value>>,
+    /// The metadata of the raw audio, if it is sent as it is heard.
+    pub(crate) audio_raw: Option<Map<String, Value>>,
     pub(crate) metadata: Map<String, Value>,
     pub(crate) retention: Retention,
     /// The request with the vendor's defaults filled in.
@@ -43,6 +46,12 @@ pub(crate) struct EndpointConfig {
     pub(crate) url: String,
     pub(crate) events: Vec<String>,
     pub(crate) metadata: Map<String, Value>,
+}
+
+impl EndpointConfig {
+    fn wants_mixed_audio(&self) -> bool {
+        self.events.iter().any(|event| event == frames::EVENT)
+    }
 }
 
 /// How long media is kept.
@@ -86,7 +95,7 @@ const TRANSCRIPT_EVENTS: [&str; 3] = [
 ];
 /// Media buffers, which only a WebSocket can carry.
 const BUFFER_EVENTS: [&str; 4] = [
-    "audio_mixed_raw.data",
+    frames::EVENT,
     "audio_separate_raw.data",
     "video_separate_png.data",
     "video_separate_h264.data",
@@ -128,8 +137,12 @@ pub(crate) fn read(value: &Value) -> Result<RecordingConfig, FieldError> {
     if let Some(own) = fields.read("audio_mixed_mp3", artifact_config) {
         artifacts.insert(ArtifactKind::AudioMixed, own);
     }
+    let audio_raw = fields.read("audio_mixed_raw", artifact_config);
+    if audio_raw.is_none() && endpoints.iter().any(EndpointConfig::wants_mixed_audio) {
+        let text = "This field is required for the event \"audio_mixed_raw.data\".";
+        fields.error("audio_mixed_raw", message(text));
+    }
     for field in [
-        "audio_mixed_raw",
         "audio_separate_raw",
         "video_separate_mp4",
         "video_separate_png",
@@ -169,6 +182,7 @@ pub(crate) fn read(value: &Value) -> Result<RecordingConfig, FieldError> {
         transcript,
         endpoints,
         artifacts,
+        audio_raw,
         metadata: own_metadata,
         retention,
         echo: with_defaults(value),

@@ -10,7 +10,8 @@ use super::Services;
 use super::bot::{Action, Bot, Line, Participant, Phase, Word};
 use super::outbox::Lane;
 use super::payloads::{self, reference};
-use crate::audio::speech::CHARS_PER_SECOND;
+use super::room;
+use crate::audio::voices::SpokenLine;
 use crate::journal::What;
 use crate::script::{ArtifactKind, Person};
 
@@ -28,6 +29,7 @@ impl Bot {
             .find(|known| known.name == name)
         {
             known.present = true;
+            known.muted = false;
         } else {
             let id = 100 * (self.participants.len() as u64 + 1);
             let Person { name, is_host } = person;
@@ -36,14 +38,17 @@ impl Bot {
                 name,
                 is_host,
                 present: true,
+                muted: false,
             });
         }
         self.timers.everyone_left = None;
         self.watch_for_bots(services.now);
+        self.microphones_changed(services.now);
         self.participant_event(&name, "join", &Value::Null, services);
     }
 
     pub(crate) fn leaves(&mut self, name: &str, services: &mut Services) {
+        self.break_off(name, services);
         self.participant_event(name, "leave", &Value::Null, services);
         for participant in self
             .participants
@@ -55,44 +60,81 @@ impl Bot {
         if self.present().next().is_none() {
             self.timers.everyone_left = Some(services.now);
         }
+        self.microphones_changed(services.now);
         self.watch_for_bots(services.now);
     }
 
-    /// Spreads what is said over the time it takes.
-    pub(crate) fn says(&mut self, name: &str, text: &str, services: &Services) {
+    /// Opens or closes somebody's microphone.
+    pub(crate) fn mutes(&mut self, name: &str, muted: bool, services: &mut Services) {
+        let known = self.participants.iter_mut().find(|p| p.name == name);
+        let Some(known) = known.filter(|participant| participant.present) else {
+            let note = format!("{name} is not in the call, so has no microphone");
+            return services.note(What::Note(note));
+        };
+        known.muted = muted;
+        if muted {
+            self.break_off(name, services);
+        }
+        self.microphones_changed(services.now);
+    }
+
+    /// What somebody is saying is not said to its end.
+    fn break_off(&mut self, name: &str, services: &mut Services) {
+        if let Some(recording) = self.recordings.last_mut() {
+            recording.room.cut(name, services.now);
+        }
+        let before = self.talk.len();
+        self.talk
+            .retain(|(_, action)| action.speaker() != Some(name));
+        if self.talk.len() < before {
+            services.note(What::Note(format!("{name} breaks off")));
+            self.participant_event(name, "speech_off", &Value::Null, services);
+        }
+    }
+
+    /// Spreads what is said over the time it takes, and says how long that is in meeting time.
+    pub(crate) fn says(&mut self, name: &str, text: &str, services: &mut Services) -> Duration {
+        let sound = services.voices.line(name, text);
+        let total = room::lasts(sound.pcm.len());
+        let takes = total + SPEECH_TAIL;
+        if self.participant(name).is_none_or(|p| p.muted || !p.present) {
+            let note = format!("nobody hears {name}, who is muted or not in the call");
+            services.note(What::Note(note));
+            return takes;
+        }
         let begin = self.relative(services);
-        let words = timed_words(text, begin);
-        let total = talking_time(text.chars().count());
-        let third = total / 3;
+        let line = Line {
+            words: timed_words(&sound, begin),
+        };
+        let first = |part: usize| Line {
+            words: line.words[..part].to_vec(),
+        };
+        let count = line.words.len();
         let name = name.to_owned();
         let mut actions = vec![(Duration::ZERO, Action::SpeechOn { name: name.clone() })];
-        for part in [words.len() / 3, words.len() * 2 / 3] {
+        for (part, at) in [(count / 3, total / 3), (count * 2 / 3, total * 2 / 3)] {
             if part > 0 {
-                let line = Line {
-                    words: words[..part].to_vec(),
-                };
-                actions.push((
-                    third,
-                    Action::Partial {
-                        name: name.clone(),
-                        line,
-                    },
-                ));
+                let (name, line) = (name.clone(), first(part));
+                actions.push((at, Action::Partial { name, line }));
             }
         }
-        let spent: Duration = actions.iter().map(|(after, _)| *after).sum();
-        let line = Line { words };
         actions.push((
-            total.saturating_sub(spent),
+            total,
             Action::Final {
                 name: name.clone(),
                 line,
             },
         ));
-        actions.push((SPEECH_TAIL, Action::SpeechOff { name }));
-        for action in actions.into_iter().rev() {
-            self.queue.push_front(action);
+        actions.push((takes, Action::SpeechOff { name }));
+        for (after, action) in actions {
+            let due = services.now + after.div_f64(services.settings.time_scale);
+            let place = self.talk.partition_point(|(other, _)| *other <= due);
+            self.talk.insert(place, (due, action));
         }
+        if let Some(recording) = self.recordings.last_mut() {
+            recording.room.say(sound, services.now);
+        }
+        takes
     }
 
     pub(crate) fn spoken(&mut self, name: &str, line: Line, services: &mut Services) {
@@ -132,6 +174,7 @@ impl Bot {
             name,
             is_host: false,
             present: true,
+            muted: false,
         };
         self.event_of(
             &own,
@@ -272,6 +315,19 @@ impl Bot {
     }
 }
 
+impl Action {
+    /// Who is speaking, if this is a part of that.
+    fn speaker(&self) -> Option<&str> {
+        match self {
+            Self::SpeechOn { name }
+            | Self::Partial { name, .. }
+            | Self::Final { name, .. }
+            | Self::SpeechOff { name } => Some(name),
+            Self::Event(_) | Self::Pause => None,
+        }
+    }
+}
+
 impl Participant {
     pub(crate) fn view(&self) -> Value {
         json!({ "id": self.id, "name": self.name, "is_host": self.is_host, "platform": "desktop",
@@ -288,22 +344,14 @@ impl Word {
     }
 }
 
-fn timed_words(text: &str, begin: f64) -> Vec<Word> {
-    let mut start = begin;
-    text.split_whitespace()
-        .map(|word| {
-            let end = start + talking_time(word.chars().count() + 1).as_secs_f64();
-            let timed = Word {
-                text: word.to_owned(),
-                start,
-                end,
-            };
-            start = end;
-            timed
+fn timed_words(sound: &SpokenLine, begin: f64) -> Vec<Word> {
+    let at = |place: usize| begin + room::lasts(place).as_secs_f64();
+    let words = sound.words.iter();
+    words
+        .map(|word| Word {
+            text: word.text.clone(),
+            start: at(word.begin),
+            end: at(word.end),
         })
         .collect()
-}
-
-fn talking_time(chars: usize) -> Duration {
-    Duration::from_millis((chars * 1000 / CHARS_PER_SECOND) as u64)
 }

@@ -5,6 +5,8 @@
     reason = "a broken bench fails the test that uses it"
 )]
 
+pub(crate) mod listener;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

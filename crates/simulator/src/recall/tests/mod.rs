@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::{Model, Settings};
 use crate::answer::{Answer, Request};
+use crate::audio::voices::Voices;
 use crate::operation::route;
 use crate::script::MeetingScript;
 use crate::spoken::Spoken;
@@ -42,10 +43,16 @@ impl Desk {
             workspace_retry_scale: 1.0,
             realtime_retry_scale: 1.0,
             download_lifetime: Duration::from_hours(6),
+            audio_frame: Duration::from_millis(100),
             seed: 7,
         };
         change(&mut settings);
-        let model = Model::new(settings, script, Arc::new(Spoken::default()));
+        let model = Model::new(
+            settings,
+            script,
+            Arc::new(Spoken::default()),
+            Arc::new(Voices::default()),
+        );
         Self {
             model,
             now: "2026-11-22T10:00:00Z".parse().unwrap(),
