@@ -92,6 +92,11 @@ impl Ears {
         Ok(())
     }
 
+    /// Tells whether the session was told to end, so that it takes no new sound.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stt.borrow().is_ending()
+    }
+
     /// Ends the session once the sound so far is heard.
     pub(crate) fn close(self: &Rc<Self>) {
         self.media.replace(None);
@@ -176,7 +181,7 @@ impl Ears {
         if self.stt.borrow().is_closed() {
             self.media.replace(None);
             if let Some(shell) = self.shell.upgrade() {
-                shell.forget_ears();
+                shell.forget_ears(self);
             }
         } else {
             self.set_timer();

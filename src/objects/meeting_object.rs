@@ -181,6 +181,8 @@ impl Shell {
             None => Loaded::Nothing,
         });
         if is_meeting {
+            let meeting_id = self.with_meeting(|meeting| meeting.booking().id.clone());
+            log::info("a meeting was loaded", json!({ "meeting_id": meeting_id }));
             self.store.forget_old_webhooks(clock::now())?;
             self.step(Event::Restored, None).await?;
         }
@@ -321,7 +323,7 @@ impl Shell {
     }
 
     fn open_ears(self: &Rc<Self>, plan: &ListenPlan) {
-        if self.ears.borrow().is_some() {
+        if self.ears().is_some_and(|ears| !ears.is_ending()) {
             return;
         }
         let Some(options) = self.listen_options(plan) else {
@@ -346,8 +348,13 @@ impl Shell {
     }
 
     /// The session is over.
-    pub(crate) fn forget_ears(&self) {
-        self.ears.replace(None);
+    pub(crate) fn forget_ears(&self, ears: &Rc<Ears>) {
+        if self
+            .ears()
+            .is_some_and(|present| Rc::ptr_eq(&present, ears))
+        {
+            self.ears.replace(None);
+        }
     }
 
     /// Lets Recall deliver the call's sound over a socket whose signature was checked.
@@ -586,7 +593,7 @@ impl Shell {
 
     /// Forgets the meeting for good.
     pub(crate) async fn wipe(&self) -> Result<()> {
-        self.forget_ears();
+        self.ears.replace(None);
         self.state.storage().delete_all().await?;
         self.meeting.replace(Loaded::Nothing);
         for watcher in self.state.get_websockets() {

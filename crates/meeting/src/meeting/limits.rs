@@ -110,6 +110,10 @@ pub const MEDIA_PATIENCE: Duration = Duration::from_secs(100);
 /// How long sound still comes in after we learned of the end; Recall closes its socket when the call ends.
 pub const LAST_SOUND_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A session that is still not at its end this long after it was told to end is given up: it bounds itself at 30 s
+/// for the rest of the sound and 10 s for the last words.
+pub const LISTENING_END_PATIENCE: Duration = Duration::from_mins(1);
+
 /// How much of a vendor's name for something unknown is written down.
 pub const MAX_NOTED_CHARS: usize = 100;
 

@@ -83,10 +83,19 @@ impl BotManager<'_> {
             &json!({}),
         );
         if self.meeting.status.is_over() {
-            self.step.ears = Some(EarsOrder::Close);
+            self.close_ears();
         } else {
             self.await_media(limits::MEDIA_PATIENCE);
         }
+    }
+
+    /// Ends the session, which may take a while over its last words.
+    fn close_ears(&mut self) {
+        self.step.ears = Some(EarsOrder::Close);
+        let listening = &mut self.meeting.listening;
+        listening.media = false;
+        let until = after(self.now, limits::LISTENING_END_PATIENCE);
+        listening.silent_until = listening.state.is_on().then_some(until);
     }
 
     /// A bot that delivers its call's sound has begun to record, so its socket is due.
@@ -131,7 +140,7 @@ impl BotManager<'_> {
         if self.meeting.listening.media {
             self.await_media(limits::LAST_SOUND_PATIENCE);
         } else {
-            self.step.ears = Some(EarsOrder::Close);
+            self.close_ears();
         }
     }
 
@@ -146,12 +155,21 @@ impl BotManager<'_> {
             return;
         }
         self.meeting.listening.silent_until = None;
-        self.step.ears = Some(EarsOrder::Close);
         if !self.meeting.status.is_over() {
             self.meeting.listening.state = ListeningState::Failed;
+            self.close_ears();
             self.warn(
                 WarningCode::ListeningFailed,
                 "Recall does not deliver the call's sound",
+            );
+        } else if self.meeting.listening.media {
+            self.close_ears();
+        } else if self.meeting.listening.state.is_on() {
+            self.meeting.listening.state = ListeningState::Off;
+            self.note(
+                "listening_abandoned",
+                "the session did not come to its end in time",
+                &json!({}),
             );
         }
     }
@@ -184,6 +202,7 @@ impl BotManager<'_> {
             }
             SttReport::Closed => {
                 self.note("listening_closed", "Deepgram is done", &json!({}));
+                self.meeting.listening.silent_until = None;
                 if self.meeting.listening.state.is_on() {
                     self.meeting.listening.state = ListeningState::Off;
                 }

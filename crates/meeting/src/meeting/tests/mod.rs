@@ -6,6 +6,7 @@
     reason = "a test names what it is about and fails on everything else"
 )]
 
+mod listening;
 mod lives;
 mod paths;
 mod room;

@@ -13,8 +13,9 @@ use crate::{
         Order, RecordingState, Step, Via,
         tests::room::{artifact_done, booking, minutes, seconds, start_of_time},
     },
-    vendors::recall::{
-        Artifact, ArtifactChange, ArtifactCode, BotCode, BotStatusChange, RecallEvent,
+    vendors::{
+        deepgram::{HeardSegment, SttReport},
+        recall::{Artifact, ArtifactChange, ArtifactCode, BotCode, BotStatusChange, RecallEvent},
     },
 };
 
@@ -135,8 +136,45 @@ impl World {
             };
             world.commands.push((at, event));
         }
+        for _ in 0..world.chance.below(12) {
+            let at = now + seconds(world.chance.below(9000));
+            let event = world.something_about_listening();
+            world.commands.push((at, event));
+        }
         world.start(step);
         world
+    }
+
+    /// The audio socket and the transcriber do as they like.
+    fn something_about_listening(&mut self) -> Event {
+        let report = match self.chance.below(9) {
+            0 | 1 => return Event::MediaConnected,
+            2 => return Event::MediaDisconnected,
+            3 => SttReport::Open { session: 1 },
+            4 => SttReport::Closed,
+            5 => SttReport::Lost { seconds: 1.0 },
+            6 => SttReport::Reconnecting {
+                reason: "closed with 1006".to_owned(),
+                attempt: 5,
+            },
+            7 if self.chance.percent(30) => SttReport::Failed {
+                reason: "closed with 1008".to_owned(),
+            },
+            _ => SttReport::Final {
+                session: 1,
+                segments: vec![HeardSegment {
+                    speaker: None,
+                    start: 1.0,
+                    end: 2.0,
+                    text: "hello".to_owned(),
+                    confidence: None,
+                    words: Vec::new(),
+                }],
+                until: 2.0,
+                ends_utterance: false,
+            },
+        };
+        Event::SttReported { report }
     }
 
     /// Lives the meeting to its end and beyond; panics with the story if a promise is broken.
@@ -514,6 +552,11 @@ impl World {
                 self.tale()
             );
         }
+        assert!(
+            !view.listening.state.is_on(),
+            "listening has no end\n{}",
+            self.tale()
+        );
         let entered = view
             .bot
             .as_ref()

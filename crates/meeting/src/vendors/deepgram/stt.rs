@@ -279,6 +279,11 @@ impl DeepgramStt {
         !self.commands.is_empty() || !self.reports.is_empty()
     }
 
+    /// Tells whether the session was told to end.
+    pub fn is_ending(&self) -> bool {
+        self.closing.is_some() || self.is_closed()
+    }
+
     /// Tells whether the session was closed and is done.
     pub fn is_closed(&self) -> bool {
         matches!(self.stage, Stage::Closed)
