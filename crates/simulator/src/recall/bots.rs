@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::bot::{Bot, Endpoint, Phase, SCHEDULED_AHEAD};
 use super::create::{self, BotRequest};
 use super::fields::FieldError;
+use super::ids::Ids;
 use super::{Model, refusals, views};
 use crate::answer::Answer;
 
@@ -51,27 +52,12 @@ impl Model {
     fn new_bot(&mut self, request: BotRequest, scheduled: bool, now: Timestamp) -> Bot {
         let id = self.services.ids.uuid();
         let script = self.script_for(&request.meeting_url.raw);
-        let endpoints = self.endpoints(&request);
+        let endpoints = endpoints(&request, &mut self.services.ids);
         let from = request.join_at.filter(|_| scheduled).unwrap_or(now);
         let mut bot = Bot::new(id, request, script, endpoints, now);
         bot.scheduled = scheduled;
         bot.start_script(from);
         bot
-    }
-
-    fn endpoints(&mut self, request: &BotRequest) -> Vec<Endpoint> {
-        let ids = &mut self.services.ids;
-        let configs = request.recording.endpoints.iter();
-        configs
-            .map(|config| Endpoint {
-                id: ids.uuid(),
-                kind: config.kind.clone(),
-                url: config.url.clone(),
-                events: config.events.clone(),
-                metadata: config.metadata.clone(),
-                failed: false,
-            })
-            .collect()
     }
 
     pub(super) fn list_bots(&mut self, query: &[(String, String)], now: Timestamp) -> Answer {
@@ -100,6 +86,21 @@ impl Model {
         });
         Answer::json(200, &list)
     }
+}
+
+/// The endpoints that a request asks for, with ids of their own.
+pub(super) fn endpoints(request: &BotRequest, ids: &mut Ids) -> Vec<Endpoint> {
+    let configs = request.recording.endpoints.iter();
+    configs
+        .map(|config| Endpoint {
+            id: ids.uuid(),
+            kind: config.kind.clone(),
+            url: config.url.clone(),
+            events: config.events.clone(),
+            metadata: config.metadata.clone(),
+            failed: false,
+        })
+        .collect()
 }
 
 fn page_url(base_url: &str, query: &[(String, String)], page: usize) -> String {

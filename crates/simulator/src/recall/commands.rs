@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::bot::{Bot, Phase, SCHEDULED_AHEAD};
+use super::bots::endpoints;
 use super::create;
 use super::fields::{FieldError, Fields, boolean, string_up_to};
 use super::meeting_url::Platform;
@@ -56,7 +57,7 @@ impl Model {
     }
 }
 
-fn update(bot: &mut Bot, body: &Value, services: &Services) -> Result<(), Answer> {
+fn update(bot: &mut Bot, body: &Value, services: &mut Services) -> Result<(), Answer> {
     let now = services.now;
     if bot.dispatched(now) {
         let detail = "Cannot validate partial without join call task";
@@ -81,6 +82,9 @@ fn update(bot: &mut Bot, body: &Value, services: &Services) -> Result<(), Answer
     }
     let join_at = request.join_at.unwrap_or(now);
     bot.output_media_on = request.output_media.is_some();
+    if changes.contains_key("recording_config") {
+        bot.endpoints = endpoints(&request, &mut services.ids);
+    }
     bot.request = request;
     bot.start_script(join_at);
     Ok(())

@@ -366,7 +366,7 @@ impl Ears {
             return false;
         }
         let connection = &mut self.connections[at];
-        connection.sizes.pop_front();
+        let sized = connection.sizes.pop_front().is_some();
         connection.cursor = part.end;
         let skipped = connection.gap > 0;
         connection.gap = connection.gap.saturating_sub(1);
@@ -380,7 +380,7 @@ impl Ears {
         if room.open_bytes(&part) == 0 {
             return true;
         }
-        let repeat = speaks && self.faults.front() == Some(&AudioFault::Repeat);
+        let repeat = speaks && !sized && self.faults.front() == Some(&AudioFault::Repeat);
         batch.push(self.frame(number, room, part.clone(), false));
         if repeat {
             self.faults.pop_front();

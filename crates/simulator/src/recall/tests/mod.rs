@@ -1,5 +1,6 @@
 //! The model without sockets: what it refuses, what it answers, what it remembers.
 
+mod audio;
 mod commands;
 mod create;
 mod gate;
