@@ -14,15 +14,16 @@ use url::Url;
 /// Set to fakes when they are in neither `.dev.vars` nor a vendor's list.
 const OWN: [&str; 4] = ["API_KEY", "ADMIN_API_KEY", "TOKEN_SECRET", "PUBLIC_URL"];
 
-/// What the simulated vendor needs; the first is the key that calls for the real one.
-const VENDORS: [(&str, [&str; 3]); 2] = [
+/// What each simulated vendor needs: the key that calls for the real one, its address, and more.
+const VENDORS: [(&str, &[&str]); 3] = [
     (
         "Recall",
-        ["RECALL_API_KEY", "RECALL_BASE_URL", "RECALL_WEBHOOK_SECRET"],
+        &["RECALL_API_KEY", "RECALL_BASE_URL", "RECALL_WEBHOOK_SECRET"],
     ),
+    ("Deepgram", &["DEEPGRAM_API_KEY", "DEEPGRAM_BASE_URL"]),
     (
         "ElevenLabs",
-        [
+        &[
             "ELEVENLABS_API_KEY",
             "ELEVENLABS_BASE_URL",
             "ELEVENLABS_VOICE_ID",
@@ -44,14 +45,19 @@ async fn main() -> Result<()> {
     let origin = format!("http://127.0.0.1:{port}");
     let config = SimulatorConfig::default();
     let webhook_secret = config.webhook_secret.clone();
+    let deepgram_key = config.deepgram_api_key.clone();
     let simulator = Simulator::start(config).await?;
     simulator.set_webhook_url(Url::parse(&format!("{origin}/webhooks/recall"))?);
     let (recall, elevenlabs) = (simulator.recall_base_url(), simulator.elevenlabs_base_url());
-    let fakes = Settings::new(&recall, &elevenlabs, &webhook_secret).with("PUBLIC_URL", &origin);
+    let fakes = Settings::new(&recall, &elevenlabs, &webhook_secret)
+        .with("DEEPGRAM_API_KEY", &deepgram_key)
+        .with("DEEPGRAM_BASE_URL", &simulator.deepgram_base_url())
+        .with("PUBLIC_URL", &origin);
 
     let names = names_to_fake(&names_in_dev_vars()?);
     println!("Worker at {origin}");
-    for (vendor, [key, base_url, _]) in VENDORS {
+    for (vendor, vendor_names) in VENDORS {
+        let (key, base_url) = (vendor_names[0], vendor_names[1]);
         if names.contains(&key) {
             println!(
                 "{vendor} simulated at {}",
@@ -77,8 +83,8 @@ async fn main() -> Result<()> {
 fn names_to_fake(set: &BTreeSet<String>) -> Vec<&'static str> {
     let own = OWN.into_iter().filter(|name| !set.contains(*name));
     let vendors = VENDORS.into_iter().map(|(_, names)| names);
-    own.chain(vendors.filter(|[key, ..]| !set.contains(*key)).flatten())
-        .collect()
+    let faked = vendors.filter(|names| !set.contains(names[0]));
+    own.chain(faked.flatten().copied()).collect()
 }
 
 fn names_in_dev_vars() -> Result<BTreeSet<String>> {
