@@ -146,6 +146,18 @@ impl What {
         }
     }
 
+    /// The meeting and what happened, if this is about a stream to Deepgram.
+    pub fn listening(&self) -> Option<(Option<&str>, &ListeningNews)> {
+        if let Self::Listening {
+            meeting_id, news, ..
+        } = self
+        {
+            Some((meeting_id.as_deref(), news))
+        } else {
+            None
+        }
+    }
+
     /// The webhook, if this is about one.
     pub fn webhook(&self) -> Option<&WebhookSent> {
         if let Self::Webhook(webhook) = self {

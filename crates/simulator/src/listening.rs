@@ -66,13 +66,59 @@ impl Simulator {
             .look(|models, _| models.deepgram.send_newer_messages(newer));
     }
 
+    /// The text that was made final on the streams of one meeting, in order.
+    pub fn listening_finals(&self, meeting_id: &str) -> Vec<String> {
+        let text = |entry: &Entry| {
+            let (id, news) = entry.what.listening()?;
+            if let ListeningNews::Final { text, .. } = news {
+                (id == Some(meeting_id)).then(|| text.clone())
+            } else {
+                None
+            }
+        };
+        self.journal().iter().filter_map(text).collect()
+    }
+
+    /// Waits until a stream was opened for a meeting, the `nth` of its streams, counted from 1.
+    pub async fn wait_for_listening_session(
+        &self,
+        meeting_id: &str,
+        nth: usize,
+        timeout: Duration,
+    ) -> Result<ListeningSession> {
+        let mut opened = 0;
+        let matches = |id: Option<&str>, news: &ListeningNews| {
+            let is_next = id == Some(meeting_id) && *news == ListeningNews::Opened;
+            opened += usize::from(is_next);
+            is_next && opened == nth
+        };
+        self.wait_for_listening(matches, timeout).await
+    }
+
+    /// Waits until text that contains `part` was made final for a meeting.
+    pub async fn wait_for_listening_final(
+        &self,
+        meeting_id: &str,
+        part: &str,
+        timeout: Duration,
+    ) -> Result<ListeningSession> {
+        let matches = |id: Option<&str>, news: &ListeningNews| {
+            id == Some(meeting_id)
+                && matches!(news, ListeningNews::Final { text, .. } if text.contains(part))
+        };
+        self.wait_for_listening(matches, timeout).await
+    }
+
     /// Waits for the first news, old or new, of a stream that matches.
     pub async fn wait_for_listening(
         &self,
         mut matches: impl FnMut(Option<&str>, &ListeningNews) -> bool,
         timeout: Duration,
     ) -> Result<ListeningSession> {
-        let wanted = |entry: &Entry| matches!(&entry.what, What::Listening { meeting_id, news, .. } if matches(meeting_id.as_deref(), news));
+        let wanted = |entry: &Entry| {
+            let news = entry.what.listening();
+            news.is_some_and(|(meeting_id, news)| matches(meeting_id, news))
+        };
         let entry = self.wait_for(wanted, timeout).await?;
         let What::Listening { id, .. } = entry.what else {
             return Err(anyhow!("no news of a stream"));

@@ -110,6 +110,9 @@ async fn a_line_goes_in_and_its_text_comes_out() {
     assert_eq!(session.violations, Vec::<String>::new());
     assert_eq!(session.texts[0].audio_bytes, session.audio_bytes);
     assert_eq!(closed(&sim, "mtg_1").await, (1000, Side::Vendor));
+    assert_eq!(sim.listening_finals("mtg_1"), [line.text.as_str()]);
+    let found = sim.wait_for_listening_final("mtg_1", "begin", SOON).await;
+    assert_eq!(found.unwrap().id, session.id);
 }
 
 #[tokio::test]
@@ -240,7 +243,12 @@ async fn a_client_that_closes_or_vanishes_frees_its_place() {
     let socket = open(&sim, "mtg_2").await;
     drop(socket);
     assert_eq!(closed(&sim, "mtg_2").await, (1006, Side::Client));
-    open(&sim, "mtg_3").await;
+    open(&sim, "mtg_2").await;
+    let again = sim
+        .wait_for_listening_session("mtg_2", 2, SOON)
+        .await
+        .unwrap();
+    assert_eq!(again.id, sim.listening_sessions_for("mtg_2")[1].id);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod ear;
 mod messages;
 mod pace;
 mod query;
+mod received;
 mod refusals;
 mod session;
 pub(crate) mod socket;

@@ -1,26 +1,23 @@
 //! One stream, without its socket: frames and the time in, frames and the end out.
 
+mod telling;
+
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::Value;
 
 use super::control::{self, Control};
 use super::messages::{Stamp, schema_error};
-use super::pace::Pace;
 use super::query::check_keyterms;
+use super::received::Received;
 use super::state::{
     ControlMessage, DATA_0000, ListeningDrop, ListeningNews, ListeningSession, NET_0001,
     ScriptedResult, Side,
 };
-use super::transcriber::{Outcome, Transcriber, Window};
-use crate::recall::ids::hex;
+use super::transcriber::Transcriber;
 
-/// How much audio of a stream is kept for tests: about 17 minutes.
-const KEPT_AUDIO: usize = 32 * 1024 * 1024;
 /// Of a message that cannot be read, this much comes back.
 const ECHO: usize = 500;
 /// More violations than this are one and the same mistake over and over.
@@ -63,10 +60,7 @@ pub(crate) struct Session {
     /// The names of the speakers, in the order of their numbers.
     speakers: HashMap<Option<String>, usize>,
     keyterms: Vec<String>,
-    audio: Arc<Vec<u8>>,
-    audio_bytes: u64,
-    sha256: Sha256,
-    pace: Pace,
+    received: Received,
     texts: Vec<ControlMessage>,
     violations: Vec<String>,
     broken_words: Vec<String>,
@@ -100,10 +94,7 @@ impl Session {
             transcriber,
             script: script.map(VecDeque::from),
             speakers: HashMap::new(),
-            audio: Arc::default(),
-            audio_bytes: 0,
-            sha256: Sha256::new(),
-            pace: Pace::default(),
+            received: Received::default(),
             texts: Vec::new(),
             violations: Vec::new(),
             broken_words: Vec::new(),
@@ -145,7 +136,7 @@ impl Session {
             self.violation("raw audio without `encoding`".to_owned());
             return self.close(1008, DATA_0000);
         }
-        if self.audio_bytes == 0 {
+        if self.received.bytes() == 0 {
             self.news.push(ListeningNews::FirstAudio);
         }
         self.last_sign = now;
@@ -156,20 +147,20 @@ impl Session {
     }
 
     fn keep(&mut self, bytes: &[u8], now: Timestamp) {
-        self.audio_bytes += bytes.len() as u64;
-        self.sha256.update(bytes);
-        if self.rules.keep_audio && self.audio.len() + bytes.len() <= KEPT_AUDIO {
-            Arc::make_mut(&mut self.audio).extend_from_slice(bytes);
+        self.received.add(bytes);
+        if self.rules.keep_audio {
+            self.received.keep(bytes);
         }
         if self.rules.measure_pace {
-            self.pace.note(self.stamp.seconds(bytes.len() as u64), now);
+            let seconds = self.stamp.seconds(bytes.len() as u64);
+            self.received.measure(seconds, now);
         }
     }
 
     /// A text frame came.
     pub(crate) fn read(&mut self, text: &str, now: Timestamp) {
         self.watch_for_late(text);
-        let audio_bytes = self.audio_bytes;
+        let audio_bytes = self.received.bytes();
         self.texts.push(ControlMessage {
             text: text.to_owned(),
             audio_bytes,
@@ -201,10 +192,10 @@ impl Session {
         self.close_stream = true;
         let outcomes = self.transcriber.finish();
         self.tell_all(outcomes);
-        let sha256 = hex(&self.sha256.clone().finalize());
+        let sha256 = self.received.sha256();
         let summary = self
             .stamp
-            .summary(&sha256, self.opened_at, self.audio_bytes);
+            .summary(&sha256, self.opened_at, self.received.bytes());
         self.say(summary);
         if !self.mute {
             self.close(1000, "");
@@ -241,7 +232,7 @@ impl Session {
 
     /// When [`Self::tick`] next has something to do.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        let since = if self.audio_bytes == 0 {
+        let since = if self.received.bytes() == 0 {
             self.opened_at
         } else {
             self.last_sign
@@ -308,80 +299,15 @@ impl Session {
             opened_at: self.opened_at,
             parameters: self.handshake.parameters.clone(),
             user_agent: self.handshake.user_agent.clone(),
-            audio: self.audio.clone(),
-            audio_bytes: self.audio_bytes,
+            audio: self.received.kept(),
+            audio_bytes: self.received.bytes(),
             texts: self.texts.clone(),
             results: self.results,
             broken_words: self.broken_words.clone(),
             violations: self.violations.clone(),
-            too_fast: self.pace.too_fast(),
+            too_fast: self.received.too_fast(),
             closed: self.closed.clone(),
             closed_by: self.closed_by,
-        }
-    }
-
-    fn tell_all(&mut self, outcomes: Vec<Outcome>) {
-        self.broken_words.extend(self.transcriber.take_broken());
-        if self.script.is_some() {
-            return;
-        }
-        for outcome in outcomes {
-            match outcome {
-                Outcome::Results(window) => self.tell_results(&window),
-                Outcome::SpeechStarted { at } => self.say(self.stamp.speech_started(at)),
-                Outcome::UtteranceEnd { last_word_end } => {
-                    self.say(self.stamp.utterance_end(last_word_end));
-                }
-            }
-        }
-    }
-
-    fn tell_results(&mut self, window: &Window) {
-        if self.stamp.newer {
-            self.say(self.stamp.newcomer(self.newcomers));
-            self.newcomers += 1;
-        }
-        let speakers = &mut self.speakers;
-        let number = |name: Option<&str>| {
-            let next = speakers.len();
-            *speakers.entry(name.map(str::to_owned)).or_insert(next)
-        };
-        let results = self.stamp.results(window, number);
-        let text = results["channel"]["alternatives"][0]["transcript"]
-            .as_str()
-            .unwrap_or_default();
-        if window.is_final && !text.is_empty() && !self.mute {
-            self.news.push(ListeningNews::Final {
-                text: text.to_owned(),
-                speech_final: window.speech_final,
-            });
-        }
-        self.results += usize::from(!self.mute);
-        self.say(results);
-    }
-
-    /// Sends the scripted messages whose place in the audio has come.
-    fn follow_script(&mut self) {
-        let reached = self.stamp.seconds(self.audio_bytes);
-        let due = |next: &ScriptedResult| next.at.as_secs_f64() <= reached;
-        while let Some(mut next) = self
-            .script
-            .as_mut()
-            .and_then(|script| script.pop_front_if(|next| due(next)))
-        {
-            if next.message["type"] == "Results" {
-                self.results += usize::from(!self.mute);
-                if next.message["metadata"]["request_id"].is_null() {
-                    next.message["metadata"]["request_id"] = json!(self.stamp.request_id);
-                }
-            }
-            self.say(next.message);
-        }
-    }
-
-    fn say(&mut self, message: Value) {
-        if !self.mute {
-            self.out.push(Out::Text(message));
         }
     }
 
@@ -397,10 +323,10 @@ impl Session {
         if self.closed.is_some() {
             return;
         }
-        if self.audio_bytes % 2 == 1 {
+        if self.received.bytes() % 2 == 1 {
             self.violation(format!(
                 "{} bytes are no whole number of samples",
-                self.audio_bytes
+                self.received.bytes()
             ));
         }
         self.closed = Some((code, reason.clone()));
