@@ -224,7 +224,7 @@ mod tests {
         let voices = Arc::new(Voices::default());
         let line = voices.line("Bob", "Shall we look at the roadmap?");
         let audio = [
-            vec![0; 6400],
+            vec![0; 6402],
             line.pcm.clone(),
             vec![0; 6400],
             line.pcm.clone(),
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(text(&words), format!("{0} {0}", line.text));
         assert_eq!(
             (words[0].begin, words[0].end),
-            (6400, 6400 + line.words[0].end as u64)
+            (6402, 6402 + line.words[0].end as u64)
         );
         assert!(broken.is_empty());
         for piece in [1, 639, 8000, 1_000_000] {
