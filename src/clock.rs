@@ -5,7 +5,11 @@ use jiff::Timestamp;
 
 /// Reads the runtime's clock.
 pub(crate) fn now() -> Timestamp {
-    let milliseconds = i64::try_from(worker::Date::now().as_millis()).unwrap_or(i64::MAX);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "JavaScript's clock counts whole milliseconds, far below 2^53"
+    )]
+    let milliseconds = worker::js_sys::Date::now() as i64;
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
 }
 

@@ -7,6 +7,7 @@
 //! to get from one to the other: one call into wasm, no promise, no queue, no storage.
 
 mod socket;
+mod text;
 
 use std::{
     cell::{Cell, RefCell},
@@ -28,7 +29,7 @@ use serde_json::json;
 use web_sys::MessageEvent;
 use worker::{Delay, Result, WebSocket};
 
-use self::socket::Socket;
+use self::{socket::Socket, text::TextReader};
 use crate::{clock, log, objects::Shell, vendor_http};
 
 /// How many kinds of useless frames are written down.
@@ -45,7 +46,8 @@ pub(crate) struct Ears {
     vendor: RefCell<Option<(u64, Socket)>>,
     /// When the timer that is set rings.
     timer: Cell<Option<Timestamp>>,
-    /// The sound of the frame at hand; kept so that each frame need not allocate.
+    /// The text and the sound of the frame at hand; kept so that a frame need not allocate.
+    text: RefCell<TextReader>,
     sound: RefCell<Vec<u8>>,
     noted: RefCell<BTreeSet<String>>,
 }
@@ -63,6 +65,7 @@ impl Ears {
             dials: Cell::new(0),
             vendor: RefCell::new(None),
             timer: Cell::new(None),
+            text: RefCell::new(TextReader::new()),
             sound: RefCell::new(Vec::new()),
             noted: RefCell::new(BTreeSet::new()),
         });
@@ -112,11 +115,12 @@ impl Ears {
 
     /// Passes the sound of one frame on.
     fn frame(self: &Rc<Self>, event: &MessageEvent) {
-        let Some(text) = event.data().as_string() else {
-            return self.ignored("a binary frame");
+        let (mut text, mut sound) = (self.text.borrow_mut(), self.sound.borrow_mut());
+        let text = match text.read(&event.data()) {
+            Ok(text) => text,
+            Err(instead) => return self.ignored(instead),
         };
-        let mut sound = self.sound.borrow_mut();
-        let stamp = match read_media_frame(&text, &mut sound) {
+        let stamp = match read_media_frame(text, &mut sound) {
             Ok(MediaFrame::Sound { stamp }) => stamp,
             Ok(MediaFrame::Other { event }) => return self.ignored(&event),
             Err(error) => return self.ignored(&error.to_string()),

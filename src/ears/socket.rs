@@ -6,7 +6,7 @@
 
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{BinaryType, CloseEvent, MessageEvent};
-use worker::{Result, WebSocket};
+use worker::{Result, WebSocket, js_sys::Uint8Array};
 
 type Listener<T> = Closure<dyn FnMut(T)>;
 
@@ -50,7 +50,10 @@ impl Socket {
 
     /// Sends a binary frame; the same holds.
     pub(super) fn send_bytes(&self, bytes: &[u8]) {
-        self.inner.send_with_bytes(bytes).ok();
+        // The runtime sends later and takes no copy itself, so the bytes must not be wasm's own.
+        let copy = Uint8Array::from(bytes);
+        let raw: &web_sys::WebSocket = self.inner.as_ref();
+        raw.send_with_array_buffer_view(&copy).ok();
     }
 }
 
