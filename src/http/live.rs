@@ -13,6 +13,10 @@ use crate::objects::{
 };
 
 /// Watches a meeting over a WebSocket: the first frame is the meeting as it is, then events as they happen.
+///
+/// Every frame is one `LiveEvent`, with `at` (RFC 3339, UTC) and `meeting_id` added. `transcript.partial` may change,
+/// `transcript.final` is stored; both have the id that the stored segment has or would have. Times of segments,
+/// `speech.started` and `utterance.end` are seconds since listening began. Types may be added: ignore unknown ones.
 #[utoipa::path(get, path = "/v1/meetings/{id}/live", tag = "meetings",
     params(("id" = String, Path, description = "The meeting's id"),
         ("Sec-WebSocket-Protocol" = Option<String>, Header,

@@ -376,6 +376,8 @@ async fn chat(caller: &Caller<'_>, request: &mut Request) -> Answer {
         ("format" = Option<TranscriptFormat>, Query, description = "`json` by default"),
         ("source" = Option<attache_meeting::api::TranscriptSource>, Query,
             description = "`final` by default if it is there, else `live`"),
+        ("words" = Option<bool>, Query,
+            description = "Whether segments come with `words` and `ends_utterance` (json only)"),
         ("limit" = Option<u32>, Query, description = "Segments a page, 1 to 100, 100 by default (json only)"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
     responses((status = 200, description = "The transcript",
