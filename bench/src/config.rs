@@ -24,8 +24,7 @@ pub(crate) fn write(
         .collect();
     let objects: &[(&str, &str)] = match subject {
         Subject::Attache => &[("MEETINGS", "MeetingObject"), ("TENANTS", "TenantObject")],
-        Subject::JavaScript => &[("MEETINGS", "MeetingObject")],
-        Subject::Bare => &[],
+        Subject::JavaScript | Subject::Bare => &[("MEETINGS", "MeetingObject")],
     };
     for (binding, class) in objects {
         bindings.push(format!(
@@ -41,14 +40,6 @@ pub(crate) fn write(
             format!("(className = \"{class}\", uniqueKey = \"{class}\", enableSql = true)")
         })
         .collect();
-    let objects_on_disk = if objects.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "durableObjectNamespaces = [{}],\n      durableObjectStorage = (localDisk = \"{STORAGE}\"),",
-            namespaces.join(", ")
-        )
-    };
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
 
@@ -58,7 +49,8 @@ const config :Workerd.Config = (
       modules = [{modules}],
       compatibilityDate = "{compatibility_date}",
       bindings = [{bindings}],
-      {objects_on_disk}
+      durableObjectNamespaces = [{namespaces}],
+      durableObjectStorage = (localDisk = "{STORAGE}"),
     )),
     (name = "directory", worker = (
       modules = [{directory}],
@@ -73,6 +65,7 @@ const config :Workerd.Config = (
 "#,
         modules = modules.join(", "),
         bindings = bindings.join(",\n        "),
+        namespaces = namespaces.join(", "),
         directory = module(&DIRECTORY),
     )
 }

@@ -8,32 +8,55 @@ use anyhow::{Context as _, Result};
 use attache_tests::checkout;
 
 use crate::subject::Workshop;
+use crate::table::lay_out;
 
-/// Describes machine, tools and source, each as a name and a value.
-pub(crate) fn describe(workshop: &Workshop) -> Result<Vec<(&'static str, String)>> {
-    let workerd = said(Command::new(workshop.workerd()).arg("--version"))?;
-    let cores = std::thread::available_parallelism()?;
-    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned());
-    Ok(vec![
-        ("Date", jiff::Zoned::now().date().to_string()),
-        ("Processor", format!("{processor}, {cores} cores")),
-        ("Memory", memory().unwrap_or_else(|| "unknown".to_owned())),
-        (
-            "System",
-            format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        ),
-        (
-            "Disk",
-            file_system(workshop.path()).unwrap_or_else(|| "unknown".to_owned()),
-        ),
-        (
-            "Load before the start",
-            load().unwrap_or_else(|| "unknown".to_owned()),
-        ),
-        ("Runtime", workerd),
-        ("`worker` crate", locked("worker")?),
-        ("Source", source()?),
-    ])
+/// The machine and its tools, and the moment of the measurement.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    facts: Vec<(&'static str, String)>,
+    date: String,
+    source: String,
+    load: String,
+}
+
+impl Machine {
+    /// Looks around.
+    pub(crate) fn describe(workshop: &Workshop) -> Result<Self> {
+        let unknown = || "unknown".to_owned();
+        let workerd = said(Command::new(workshop.workerd()).arg("--version"))?;
+        let cores = std::thread::available_parallelism()?;
+        let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(unknown);
+        let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+        let disk = file_system(workshop.path()).unwrap_or_else(unknown);
+        Ok(Self {
+            facts: vec![
+                ("Processor", format!("{processor}, {cores} cores")),
+                ("Memory", memory().unwrap_or_else(unknown)),
+                ("System", system),
+                ("Disk", disk),
+                ("Runtime", workerd),
+                ("`worker` crate", locked("worker")?),
+            ],
+            date: jiff::Zoned::now().date().to_string(),
+            source: source()?,
+            load: load().unwrap_or_else(unknown),
+        })
+    }
+
+    /// What it was measured on.
+    pub(crate) fn table(&self) -> String {
+        let row = |(name, value): &(&str, String)| vec![(*name).to_owned(), value.clone()];
+        let rows: Vec<Vec<String>> = self.facts.iter().map(row).collect();
+        lay_out(&["", ""], &rows)
+    }
+
+    /// When it was measured, and what.
+    pub(crate) fn moment(&self) -> String {
+        let Self {
+            date, source, load, ..
+        } = self;
+        format!("{date}, source {source}; load of the machine before the start {load}.")
+    }
 }
 
 /// The commit, and whether the checkout differs from it.

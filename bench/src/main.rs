@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: the built Worker beside a plain JavaScript Worker and the bare runtime, in one run.
 //!
-//! Prints how many webhooks a second each takes, what one costs, how big they are and how fast they start. Every
-//! round is a fresh process on empty storage, and the three take turns, so that a machine that is busy for a while
-//! is busy for all of them. A run in which anything was refused, or in which a webhook had no effect, fails.
+//! Prints how many webhooks a second each takes, how many streams of audio it relays in time, what one costs, how big
+//! they are and how fast they start. Every round is a fresh process on empty storage, and the subjects take turns, so
+//! that a machine that is busy for a while is busy for all of them. A run in which anything was refused, had no effect
+//! or was lost fails.
 
 mod config;
 mod load;
@@ -14,19 +15,24 @@ mod say;
 mod size;
 mod start_up;
 mod stats;
+mod streams;
 mod subject;
 mod table;
 mod throughput;
 mod vendors;
+mod webhook_tables;
 mod webhooks;
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::report::Report;
+use crate::machine::Machine;
+use crate::report::{Report, Section};
+use crate::streams::hour;
 use crate::subject::Workshop;
 use crate::vendors::Vendors;
 
@@ -41,22 +47,69 @@ struct Arguments {
     /// Puts the tables into bench/RESULTS.md
     #[arg(long, conflicts_with = "quick")]
     write: bool,
+    /// Measures this part only; may be repeated. Without it all but the hour are measured
+    #[arg(long, value_name = "PART")]
+    only: Vec<Part>,
+}
+
+/// What is measured on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// How many webhooks a second, and what one costs
+    Webhooks,
+    /// How many streams of audio in time, and what one costs
+    Streams,
+    /// How long a cold start takes
+    StartUp,
+    /// How big the Workers are
+    Size,
+    /// An hour of fifty meetings, ten times as fast: takes a quarter of an hour
+    Hour,
+}
+
+impl Part {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Webhooks => "Webhooks",
+            Self::Streams => "Streams",
+            Self::StartUp => "Start-up",
+            Self::Size => "Size",
+            Self::Hour => "An hour",
+        }
+    }
+
+    /// What its place in RESULTS.md is marked with.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Webhooks => "webhooks",
+            Self::Streams => "streams",
+            Self::StartUp => "start-up",
+            Self::Size => "size",
+            Self::Hour => "hour",
+        }
+    }
 }
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     throughput: throughput::Plan,
+    streams: streams::Plan,
+    hour: hour::Plan,
     cold_starts: usize,
 }
 
 const FULL: Plan = Plan {
     throughput: throughput::FULL,
+    streams: streams::FULL,
+    hour: hour::FULL,
     cold_starts: 15,
 };
 
 const QUICK: Plan = Plan {
     throughput: throughput::QUICK,
+    streams: streams::QUICK,
+    hour: hour::QUICK,
     cold_starts: 2,
 };
 
@@ -80,16 +133,25 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<()> {
     let plan = if arguments.quick { QUICK } else { FULL };
+    allow_open_files()?;
     let workshop = Workshop::open()?;
-    let vendors = Vendors::start().await?;
-    let machine = machine::describe(&workshop)?;
+    let machine = Machine::describe(&workshop)?;
+    let is_wanted = |part: &Part| {
+        if arguments.only.is_empty() {
+            *part != Part::Hour
+        } else {
+            arguments.only.contains(part)
+        }
+    };
+    let mut sections = Vec::new();
+    for part in Part::value_variants().iter().copied().filter(is_wanted) {
+        let text = measure(part, &workshop, plan).await?;
+        sections.push(Section { part, text });
+    }
     let report = Report {
         quick: arguments.quick,
         machine,
-        throughput: throughput::measure(&workshop, &vendors, plan.throughput).await?,
-        size: size::measure(&workshop)?,
-        start_up: start_up::measure(&workshop, &vendors, plan.cold_starts).await?,
-        plan,
+        sections,
     };
     println!("{}", report.text());
     if arguments.write {
@@ -97,6 +159,38 @@ async fn run(arguments: &Arguments) -> Result<()> {
         say::step("Written", "the tables of bench/RESULTS.md");
     }
     Ok(())
+}
+
+/// Measures one part and writes its tables.
+async fn measure(part: Part, workshop: &Workshop, plan: Plan) -> Result<String> {
+    Ok(match part {
+        Part::Webhooks => {
+            let vendors = Vendors::start().await?;
+            let measured = throughput::measure(workshop, &vendors, plan.throughput).await?;
+            webhook_tables::webhooks(&measured, plan.throughput)
+        }
+        Part::Streams => {
+            let rounds = streams::measure(workshop, plan.streams).await?;
+            streams::tables::streams(&rounds, plan.streams)
+        }
+        Part::StartUp => {
+            let vendors = Vendors::start().await?;
+            let starts = start_up::measure(workshop, &vendors, plan.cold_starts).await?;
+            start_up::table(&starts, plan.cold_starts)
+        }
+        Part::Size => size::table(&size::measure(workshop)?),
+        Part::Hour => {
+            let hours = hour::measure(workshop, plan.hour).await?;
+            streams::tables::hour(&hours, plan.hour)
+        }
+    })
+}
+
+/// A stream takes two sockets here and as many in the runtime, beside its database: more than many systems allow.
+fn allow_open_files() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("could not allow more open files")
 }
 
 async fn interrupted() -> Result<()> {

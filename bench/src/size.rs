@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::subject::{ALL, Subject, Workshop};
+use crate::table::lay_out;
 
 /// One module.
 #[derive(Clone, Copy, Debug)]
@@ -34,4 +35,19 @@ pub(crate) fn measure(workshop: &Workshop) -> Result<Vec<Size>> {
         }
     }
     Ok(sizes)
+}
+
+/// The table of all modules.
+pub(crate) fn table(sizes: &[Size]) -> String {
+    let rows: Vec<Vec<String>> = sizes
+        .iter()
+        .map(|size| {
+            vec![
+                format!("{}, `{}`", size.subject.name(), size.module),
+                size.bytes.to_string(),
+                size.gzip_bytes.to_string(),
+            ]
+        })
+        .collect();
+    lay_out(&["", "bytes", "gzip bytes"], &rows)
 }

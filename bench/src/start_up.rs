@@ -10,7 +10,9 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use crate::process::Runtime;
+use crate::stats::{at, median, sorted};
 use crate::subject::{ALL, Storage, Subject, Workshop};
+use crate::table::{lay_out, milliseconds};
 use crate::vendors::Vendors;
 use crate::webhooks::{Addressee, Webhooks};
 use crate::{load, meeting, say};
@@ -105,4 +107,44 @@ fn open(
     let address = door.local_addr()?;
     let variables = vendors.variables(&format!("http://{address}"));
     Ok((workshop.start(subject, storage, door, &variables)?, address))
+}
+
+/// The table of all cold starts.
+pub(crate) fn table(starts: &[ColdStart], times: usize) -> String {
+    let of = |subject: Subject, time: fn(&ColdStart) -> Duration| -> Vec<f64> {
+        let starts = starts.iter().filter(|start| start.subject == subject);
+        sorted(starts.map(|start| milliseconds(time(start))).collect())
+    };
+    let whole = |start: &ColdStart| start.to_first_answer;
+    let first = |start: &ColdStart| start.first_request;
+    let base = [whole, first].map(|time| median(of(Subject::JavaScript, time)));
+    let rows: Vec<Vec<String>> = ALL
+        .into_iter()
+        .map(|subject| {
+            let mut row = vec![subject.name().to_owned()];
+            for (time, base) in [whole, first].into_iter().zip(base) {
+                let times = of(subject, time);
+                row.push(format!(
+                    "{:.1} ({:.1}–{:.1})",
+                    median(times.clone()),
+                    at(&times, 0.1),
+                    at(&times, 0.9)
+                ));
+                row.push(format!("{:.2}", median(times) / base));
+            }
+            row
+        })
+        .collect();
+    let head = [
+        "",
+        "process start to first answer, ms",
+        ": JavaScript",
+        "first request alone, ms",
+        ": JavaScript",
+    ];
+    format!(
+        "{} cold starts of each; median (10th to 90th percentile). The first request is a webhook for a meeting in storage.\n\n{}",
+        times,
+        lay_out(&head, &rows)
+    )
 }

@@ -82,7 +82,10 @@ impl Subject {
             module("index.js", "build/index.js"),
             module("index_bg.wasm", "build/index_bg.wasm"),
         ];
-        const JAVASCRIPT: &[Module] = &[module("javascript.js", "bench/workers/javascript.js")];
+        const JAVASCRIPT: &[Module] = &[
+            module("javascript.js", "bench/workers/javascript.js"),
+            module("relay.js", "bench/workers/relay.js"),
+        ];
         const BARE: &[Module] = &[module("bare.js", "bench/workers/bare.js")];
         match self {
             Self::Attache => ATTACHE,

@@ -1,6 +1,7 @@
 //! Tables that read well on a terminal and are Markdown at the same time.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Lays out a table; the first column is text, the others are numbers.
 pub(crate) fn lay_out(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -35,6 +36,22 @@ pub(crate) fn lay_out(head: &[&str], rows: &[Vec<String>]) -> String {
         line(&row.iter().map(String::as_str).collect::<Vec<_>>());
     }
     text
+}
+
+/// A number with so many decimals, or a dash where the system does not tell it.
+pub(crate) fn optional(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+/// A time in milliseconds.
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// A size in megabytes.
+#[expect(clippy::cast_precision_loss, reason = "memory is far below 2^52 bytes")]
+pub(crate) fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The vendors behind the Worker, simulated, and the variables that point it at them.
 
+use std::net::SocketAddr;
+
 use anyhow::Result;
 use attache_simulator::{MeetingScript, Simulator, SimulatorConfig};
 use attache_tests::Settings;
@@ -21,6 +23,12 @@ const VARIABLES: [&str; 13] = [
     "TOKEN_SECRET",
 ];
 
+/// The key of the streams' Deepgram; not a secret.
+pub(crate) const DEEPGRAM_API_KEY: &str = "fake-deepgram-key";
+
+/// Where the simulated Recall cannot deliver: it knows no TLS.
+const UNREACHABLE: &str = "https://attache.example";
+
 /// Running vendors, in whose meetings the bot is in the call at once.
 #[derive(Debug)]
 pub(crate) struct Vendors {
@@ -31,9 +39,23 @@ pub(crate) struct Vendors {
 impl Vendors {
     /// Starts them.
     pub(crate) async fn start() -> Result<Self> {
+        Self::start_with(SimulatorConfig::default()).await
+    }
+
+    /// Starts them for meetings whose audio comes from elsewhere: Recall tries to deliver it once, in vain.
+    pub(crate) async fn start_without_audio() -> Result<Self> {
+        let never = 1e6;
+        Self::start_with(SimulatorConfig {
+            realtime_retry_scale: never,
+            ..SimulatorConfig::default()
+        })
+        .await
+    }
+
+    async fn start_with(config: SimulatorConfig) -> Result<Self> {
         let config = SimulatorConfig {
             default_script: MeetingScript::instant(),
-            ..SimulatorConfig::default()
+            ..config
         };
         let secret = config.webhook_secret.clone();
         let simulator = Simulator::start(config).await?;
@@ -60,6 +82,14 @@ impl Vendors {
         let value = |name| (name, self.settings.get(name).unwrap_or_default().to_owned());
         let mut variables: Vec<_> = VARIABLES.into_iter().map(value).collect();
         variables.push(("PUBLIC_URL", origin.to_owned()));
+        variables
+    }
+
+    /// The variables of a Worker that hears through this Deepgram, and to which Recall delivers no audio.
+    pub(crate) fn variables_with_ears(&self, deepgram: SocketAddr) -> Vec<(&'static str, String)> {
+        let mut variables = self.variables(UNREACHABLE);
+        variables.push(("DEEPGRAM_BASE_URL", format!("http://{deepgram}")));
+        variables.push(("DEEPGRAM_API_KEY", DEEPGRAM_API_KEY.to_owned()));
         variables
     }
 }

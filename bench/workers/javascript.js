@@ -2,10 +2,14 @@
 // bytes, finds the meeting, calls its object, and there stores the webhook's id, the segment and the meeting in one
 // transaction, makes sure of the alarm and tells the watchers.
 //
-// Only the webhook is measured. Booking and reading the transcript are there so that one program can drive both
+// It hears, too: the call's audio goes from Recall's socket to Deepgram's, and final results are stored (`relay.js`).
+//
+// Only these two are measured. Booking and reading the transcript are there so that one program can drive both
 // Workers; nobody is authenticated and no bot is made.
 
 import { DurableObject } from "cloudflare:workers";
+
+import { Ears } from "./relay.js";
 
 const TOLERANCE_S = 5 * 60;
 const MAX_BODY_BYTES = 1024 * 1024;
@@ -23,6 +27,10 @@ export default {
     const { pathname, searchParams } = new URL(request.url);
     if (request.method === "POST" && pathname === "/webhooks/recall") {
       return takeWebhook(request, env);
+    }
+    const media = pathname.match(/^\/recall\/media\/([^/]+)\/$/);
+    if (media && request.headers.get("upgrade") === "websocket") {
+      return takeMedia(request, env, media[1]);
     }
     if (request.method === "POST" && pathname === "/v1/meetings") {
       const id = `mtg_${crypto.randomUUID()}`;
@@ -64,6 +72,14 @@ async function takeWebhook(request, env) {
     await meeting.fetch("https://object/webhook", { method: "POST", headers, body });
   }
   return new Response("ok");
+}
+
+/** The upgrade is signed as a webhook without a body. */
+async function takeMedia(request, env, meetingId) {
+  if (!(await verify(request.headers, new Uint8Array(), env))) {
+    return new Response("no matching signature", { status: 401 });
+  }
+  return env.MEETINGS.getByName(meetingId).fetch(request);
 }
 
 /** The message's id if one of the secrets signed it within the last minutes. */
@@ -110,6 +126,7 @@ export class MeetingObject extends DurableObject {
   #sql;
   #meeting = null;
   #hasAlarm = false;
+  #ears = null;
 
   constructor(ctx, env) {
     super(ctx, env);
@@ -122,6 +139,7 @@ export class MeetingObject extends DurableObject {
   }
 
   async fetch(request) {
+    if (request.headers.get("upgrade") === "websocket") return this.#takeMedia();
     this.#takeWebhook(request.headers.get("x-message-id"), await request.json());
     return new Response("ok");
   }
@@ -191,16 +209,54 @@ export class MeetingObject extends DurableObject {
     const seen = this.#sql.exec("SELECT 1 FROM webhook WHERE id = ?", messageId).toArray();
     if (seen.length > 0) return;
 
-    const now = Date.now();
     const { words, participant } = webhook.data.data;
-    const segment = {
-      id: `seg_${this.#meeting.segments + 1}`,
-      speaker: { id: String(participant.id), name: participant.name },
-      start: words[0].start_timestamp.relative,
-      end: words[words.length - 1].end_timestamp.relative,
-      text: words.map((word) => word.text.trim()).join(" "),
-      confidence: null,
-    };
+    this.#addSegment(
+      {
+        speaker: { id: String(participant.id), name: participant.name },
+        start: words[0].start_timestamp.relative,
+        end: words[words.length - 1].end_timestamp.relative,
+        text: words.map((word) => word.text.trim()).join(" "),
+        confidence: null,
+      },
+      messageId,
+    );
+  }
+
+  #takeMedia() {
+    if (!this.#meeting) return new Response("no such meeting", { status: 404 });
+    const { id } = this.#meeting.booking;
+    this.#ears ??= new Ears(this.env, id, (message, from) => this.#hear(message, from));
+    const [client, server] = Object.values(new WebSocketPair());
+    this.#ears.take(server);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** Takes a message of Deepgram, whose session began this many seconds into the audio. */
+  #hear(message, from) {
+    if (message.type === "SpeechStarted") {
+      this.#tell({ type: "speech.started", at: new Date().toISOString() });
+    } else if (message.type === "UtteranceEnd") {
+      this.#tell({ type: "utterance.end", at: new Date().toISOString() });
+    } else if (message.type === "Results") {
+      const [{ transcript, confidence, words }] = message.channel.alternatives;
+      if (transcript === "") return;
+      const speaker = words[0]?.speaker;
+      const segment = {
+        speaker: { id: speaker === undefined ? null : String(speaker), name: null },
+        start: from + message.start,
+        end: from + message.start + message.duration,
+        text: transcript,
+        confidence,
+      };
+      if (message.is_final) this.#addSegment(segment);
+      else this.#tell({ type: "transcript.partial", at: new Date().toISOString(), segment });
+    }
+  }
+
+  /** Stores what was said together with the meeting, and the webhook that brought it if one did. */
+  #addSegment(said, messageId = null) {
+    const now = Date.now();
+    const segment = { id: `seg_${this.#meeting.segments + 1}`, ...said };
     const meeting = {
       ...this.#meeting,
       segments: this.#meeting.segments + 1,
@@ -209,7 +265,9 @@ export class MeetingObject extends DurableObject {
     };
     this.ctx.storage.transactionSync(() => {
       this.#sql.exec("UPDATE meeting SET snapshot = ? WHERE id = 1", JSON.stringify(meeting));
-      this.#sql.exec("INSERT INTO webhook (id, at) VALUES (?, ?)", messageId, Math.floor(now / 1000));
+      if (messageId) {
+        this.#sql.exec("INSERT INTO webhook (id, at) VALUES (?, ?)", messageId, Math.floor(now / 1000));
+      }
       this.#sql.exec(
         `INSERT INTO segment (source, seq, segment) VALUES
            (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM segment WHERE source = ?1), ?2)`,
@@ -221,9 +279,14 @@ export class MeetingObject extends DurableObject {
 
     // An alarm that rings earlier stays: it sets itself again, and setting it costs a write.
     if (!this.#hasAlarm) this.#beat(now);
-    for (const watcher of this.ctx.getWebSockets()) {
-      watcher.send(JSON.stringify({ type: "transcript.final", at: meeting.updated_at, segment }));
-    }
+    this.#tell({ type: "transcript.final", at: meeting.updated_at, segment });
+  }
+
+  #tell(event) {
+    const watchers = this.ctx.getWebSockets();
+    if (watchers.length === 0) return;
+    const text = JSON.stringify(event);
+    for (const watcher of watchers) watcher.send(text);
   }
 
   alarm() {

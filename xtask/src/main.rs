@@ -56,6 +56,9 @@ enum Command {
         /// Puts the tables into bench/RESULTS.md
         #[arg(long, conflicts_with = "quick")]
         write: bool,
+        /// Measures this part only; may be repeated. Without it all but the hour are measured
+        #[arg(long, value_name = "PART")]
+        only: Vec<bench::Part>,
     },
     /// Runs every check and test
     Test {
@@ -71,7 +74,7 @@ fn main() -> ExitCode {
         Command::Build => build::run(),
         Command::Dev { port } => demo::dev(port),
         Command::Demo { keep } => demo::run(keep),
-        Command::Bench { quick, write } => bench::run(quick, write),
+        Command::Bench { quick, write, only } => bench::run(quick, write, &only),
         // The count is the last line, whatever it says.
         Command::Test { only } if test::run(&only) => Ok(()),
         Command::Test { .. } => return ExitCode::FAILURE,

@@ -1,0 +1,197 @@
+//! What is told about the streams: medians of the rounds, ratios within them, and the hour.
+
+use super::hour::{self, Hour};
+use super::{CASES, Case, FRAMES, LATE, Plan, Round};
+use crate::stats::median;
+use crate::subject::Subject;
+use crate::table::{lay_out, megabytes, milliseconds, optional};
+
+/// What a round is told by: its name, its value if there is one, and the decimals worth showing.
+type Figure = (&'static str, fn(&Round) -> Option<f64>, usize);
+
+const HIGHEST: Figure = ("most streams", |round| count(round.highest), 0);
+const CPU_PER_MINUTE: Figure = (
+    "CPU ms/stream-minute",
+    |round| {
+        let minutes = round.base.audio.as_secs_f64() / 60.0;
+        Some(milliseconds(round.base.processor_time?) / minutes)
+    },
+    0,
+);
+const CPU_PER_FRAME: Figure = (
+    "CPU µs/frame",
+    |round| {
+        let frames = u32::try_from(round.base.frames).ok()?;
+        Some((round.base.processor_time? / frames).as_secs_f64() * 1e6)
+    },
+    0,
+);
+const MEMORY: Figure = (
+    "memory KB/stream",
+    |round| {
+        let grown = megabytes(round.base.memory?) - megabytes(round.memory_before?);
+        Some(grown * 1e3 / count(round.base.streams)?)
+    },
+    0,
+);
+const P50: Figure = ("p50 ms", |round| Some(milliseconds(round.base.p50)), 2);
+const P99: Figure = ("p99 ms", |round| Some(milliseconds(round.base.p99)), 2);
+const OWN_SHARE: Figure = (
+    "load generator, % of a core",
+    |round| {
+        let own = round.base.own_processor_time?.as_secs_f64();
+        Some(own / round.base.elapsed.as_secs_f64() * 100.0)
+    },
+    0,
+);
+
+/// The tables of all rounds.
+pub(crate) fn streams(rounds: &[Round], plan: Plan) -> String {
+    let method = format!(
+        "Rounds: {}; medians of the rounds, and ratios within them. \"Most streams\" is the highest number with a p99 below {} ms, to {} streams; more than {} were not tried. All else is at {} streams, measured for {} s after {} s of warm-up.",
+        plan.rounds,
+        LATE.as_millis(),
+        plan.step,
+        plan.most,
+        plan.base,
+        plan.measured.as_secs(),
+        plan.warm_up.as_secs(),
+    );
+    let frames: u64 = rounds.iter().map(|round| round.frames).sum();
+    let finals: u64 = rounds.iter().map(|round| round.finals).sum();
+    let outcome = format!(
+        "Of {frames} frames and {finals} final results not one was lost, doubled, reordered or changed."
+    );
+    let tables = FRAMES.map(|milliseconds| {
+        let of = |case: Case| -> Vec<&Round> {
+            let is_meant =
+                |round: &&Round| round.case == case && round.milliseconds == milliseconds;
+            rounds.iter().filter(is_meant).collect()
+        };
+        format!(
+            "#### Frames of {milliseconds} ms\n\n{}\n{}",
+            medians(of),
+            ratios(of)
+        )
+    });
+    format!("{method}\n{outcome}\n\n{}", tables.join("\n"))
+}
+
+fn medians<'a>(of: impl Fn(Case) -> Vec<&'a Round>) -> String {
+    const FIGURES: [Figure; 7] = [
+        HIGHEST,
+        CPU_PER_MINUTE,
+        CPU_PER_FRAME,
+        MEMORY,
+        P50,
+        P99,
+        OWN_SHARE,
+    ];
+    let mut head = vec![""];
+    head.extend(FIGURES.iter().map(|(name, ..)| *name));
+    head.push("most streams by round");
+    let rows: Vec<Vec<String>> = CASES
+        .into_iter()
+        .map(|case| {
+            let rounds = of(case);
+            let mut row = vec![case.name().to_owned()];
+            for (_, value, decimals) in FIGURES {
+                let values: Option<Vec<f64>> = rounds.iter().map(|round| value(round)).collect();
+                row.push(optional(values.map(median), decimals));
+            }
+            let highest: Vec<String> = rounds
+                .iter()
+                .map(|round| round.highest.to_string())
+                .collect();
+            row.push(highest.join(", "));
+            row
+        })
+        .collect();
+    lay_out(&head, &rows)
+}
+
+fn ratios<'a>(of: impl Fn(Case) -> Vec<&'a Round>) -> String {
+    const FIGURES: [Figure; 5] = [HIGHEST, CPU_PER_FRAME, MEMORY, P50, P99];
+    const PAIRS: [(Subject, Subject); 3] = [
+        (Subject::Attache, Subject::JavaScript),
+        (Subject::Attache, Subject::Bare),
+        (Subject::JavaScript, Subject::Bare),
+    ];
+    let mut head = vec!["ratio"];
+    head.extend(FIGURES.iter().map(|(name, ..)| *name));
+    let rows: Vec<Vec<String>> = PAIRS
+        .into_iter()
+        .map(|(one, other)| {
+            let mut row = vec![format!("{} : {}", one.name(), other.name())];
+            let (ones, others) = (of(Case::Through(one)), of(Case::Through(other)));
+            for (_, value, _) in FIGURES {
+                let rounds = ones.iter().zip(&others);
+                let ratios: Option<Vec<f64>> = rounds
+                    .map(|(above, below)| Some(value(above)? / value(below)?))
+                    .collect();
+                row.push(optional(ratios.map(median), 2));
+            }
+            row
+        })
+        .collect();
+    lay_out(&head, &rows)
+}
+
+/// The table of the hour.
+pub(crate) fn hour(hours: &[Hour], plan: hour::Plan) -> String {
+    let method = format!(
+        "{} meetings at once, frames of {} ms, played {} times as fast: {} stretches of {} min of audio. Memory in MB at the end of each.",
+        plan.meetings,
+        plan.milliseconds,
+        plan.speed,
+        plan.stretches,
+        plan.stretch.as_secs_f64() / 60.0,
+    );
+    let numbers: Vec<String> = (1..=plan.stretches)
+        .map(|number| number.to_string())
+        .collect();
+    let mut head = vec!["", "before"];
+    head.extend(numbers.iter().map(String::as_str));
+    head.extend([
+        "flat",
+        "CPU ms/stream-minute",
+        "frames",
+        "lost",
+        "final results",
+    ]);
+    let rows: Vec<Vec<String>> = hours
+        .iter()
+        .map(|hour| {
+            let memory = |bytes: Option<u64>| optional(bytes.map(megabytes), 0);
+            let mut row = vec![hour.subject.name().to_owned(), memory(hour.memory_before)];
+            row.extend(hour.stretches.iter().map(|level| memory(level.memory)));
+            let flat = hour
+                .is_flat()
+                .map_or("–", |flat| if flat { "yes" } else { "no" });
+            let audio: f64 = hour
+                .stretches
+                .iter()
+                .map(|level| level.audio.as_secs_f64())
+                .sum();
+            let spent: Option<f64> = hour
+                .stretches
+                .iter()
+                .map(|level| Some(milliseconds(level.processor_time?)))
+                .sum();
+            row.push(flat.to_owned());
+            row.push(optional(spent.map(|spent| spent / (audio / 60.0)), 0));
+            // A lost frame or result fails the run.
+            row.extend([
+                hour.frames.to_string(),
+                "0".to_owned(),
+                hour.finals.to_string(),
+            ]);
+            row
+        })
+        .collect();
+    format!("{method}\n\n{}", lay_out(&head, &rows))
+}
+
+fn count(number: usize) -> Option<f64> {
+    u32::try_from(number).ok().map(f64::from)
+}
