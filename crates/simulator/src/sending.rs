@@ -34,7 +34,7 @@ impl Simulator {
     /// Faults wait for each other, and for a connection.
     pub fn audio_fault(&self, meeting_url: &str, fault: &AudioFault) -> Result<()> {
         self.world
-            .with(|models, now| models.recall.audio_fault(meeting_url, fault, now))
+            .with(|models, _| models.recall.audio_fault(meeting_url, fault))
             .map_err(|_| anyhow!("no bot listens to {meeting_url}"))
     }
 }

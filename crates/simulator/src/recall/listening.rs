@@ -218,10 +218,15 @@ impl Model {
 
     /// What a connection has to do now.
     pub(crate) fn socket_order(&mut self, socket: SocketId, now: Timestamp) -> Order {
-        self.with_ears(socket, |ears, room| {
-            ears.order(socket.connection, room, now)
-        })
-        .unwrap_or(Order::Abort)
+        let order = self.with_ears(socket, |ears, room| {
+            let due = ears.dial_due();
+            let order = ears.order(socket.connection, room, now);
+            (order, ears.dial_due() != due)
+        });
+        // One of the faults is a second dial.
+        let (order, to_dial) = order.unwrap_or((Order::Abort, false));
+        self.services.sockets_changed |= to_dial;
+        order
     }
 
     /// The clock was moved: nobody heard what would have been said meanwhile.
@@ -237,13 +242,12 @@ impl Model {
         &mut self,
         meeting_url: &str,
         fault: &AudioFault,
-        now: Timestamp,
     ) -> Result<(), NobodyListens> {
         let mut anybody = false;
         let bots = self.bots.values_mut();
         for bot in bots.filter(|bot| bot.request.meeting_url.raw == meeting_url) {
             for ears in &mut bot.ears {
-                ears.go_wrong(fault.clone(), now);
+                ears.go_wrong(fault.clone());
                 anybody = true;
             }
         }

@@ -430,7 +430,7 @@ fn faults_wait_for_each_other() {
         AudioFault::Sizes(vec![100, 200]),
         AudioFault::Repeat,
     ] {
-        desk.model.audio_fault(MEET, &fault, desk.now).unwrap();
+        desk.model.audio_fault(MEET, &fault).unwrap();
     }
     desk.later(600);
     desk.drain(socket);
