@@ -24,7 +24,15 @@ impl System {
         Self::start_with(vendors, |settings| settings).await
     }
 
+    /// Starts both, the Worker with a key for Deepgram, so that it listens to calls itself.
+    pub async fn start_listening(vendors: SimulatorConfig) -> Result<Self> {
+        let key = vendors.deepgram_api_key.clone();
+        Self::start_with(vendors, |settings| settings.with("DEEPGRAM_API_KEY", &key)).await
+    }
+
     /// Starts both, the Worker with settings that `change` has changed.
+    ///
+    /// Without a change it has no key for Deepgram, and Recall's own transcript is what it hears.
     pub async fn start_with(
         vendors: SimulatorConfig,
         change: impl FnOnce(Settings) -> Settings,
@@ -41,7 +49,8 @@ impl System {
             &webhook_secret,
         )
         .with("RECALL_API_KEY", &recall_key)
-        .with("ELEVENLABS_API_KEY", &elevenlabs_key);
+        .with("ELEVENLABS_API_KEY", &elevenlabs_key)
+        .with("DEEPGRAM_BASE_URL", &simulator.deepgram_base_url());
         let runtime = Runtime::start(change(settings)).await?;
         simulator.set_webhook_url(runtime.webhook_url()?);
         let api = runtime.api();

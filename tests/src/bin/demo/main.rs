@@ -3,6 +3,7 @@
 //! Everything goes through the public API; the simulator is asked only for what the room heard and how many bots
 //! there were. Ends well only if everything a user would expect happened.
 
+mod hearing;
 mod paper;
 mod story;
 mod verdict;
@@ -56,7 +57,7 @@ async fn run(keep: bool) -> Result<bool> {
         simulator,
         runtime,
         api,
-    } = System::start(SimulatorConfig::default()).await?;
+    } = System::start_listening(SimulatorConfig::default()).await?;
     simulator.script_meeting(MEETING_URL, MeetingScript::short_demo());
 
     let start = Instant::now();
@@ -118,6 +119,7 @@ async fn stay(runtime: &Runtime, simulator: &Simulator, id: &str) -> Result<()> 
     println!("  Worker      {url}");
     println!("  Recall      {}", simulator.recall_base_url());
     println!("  ElevenLabs  {}", simulator.elevenlabs_base_url());
+    println!("  Deepgram    {}", simulator.deepgram_base_url());
     println!("Try: curl -H 'Authorization: Bearer {API_KEY}' {url}/v1/meetings/{id}/timeline");
     tokio::signal::ctrl_c()
         .await

@@ -12,6 +12,7 @@ pub(crate) struct Story {
     meeting: Value,
     heard: usize,
     lines: Vec<String>,
+    listened: bool,
 }
 
 impl Story {
@@ -21,6 +22,7 @@ impl Story {
             meeting: Value::Null,
             heard: 0,
             lines: Vec::new(),
+            listened: false,
         }
     }
 
@@ -28,9 +30,14 @@ impl Story {
         &self.paper
     }
 
-    /// The sentences that came as final live transcript.
+    /// What came as final live transcript, segment by segment.
     pub(crate) fn lines(&self) -> &[String] {
         &self.lines
+    }
+
+    /// Whether the delegate listened itself at any time.
+    pub(crate) fn listened(&self) -> bool {
+        self.listened
     }
 
     /// Tells that the meeting is booked.
@@ -57,9 +64,12 @@ impl Story {
             "transcript.final" => {
                 let segment = &event["segment"];
                 let text = word(&segment["text"]);
-                self.paper
-                    .line(word(&segment["speaker"]["name"]), &format!("“{text}”"));
+                self.paper.line(&speaker(segment), &format!("“{text}”"));
                 self.lines.push(text.to_owned());
+            }
+            "transcript.partial" => {
+                let segment = &event["segment"];
+                self.paper.draft(&speaker(segment), word(&segment["text"]));
             }
             "participant" => {
                 let (action, who) = (word(&event["action"]), word(&event["participant"]["name"]));
@@ -116,6 +126,11 @@ impl Story {
         if is_news("/bot/code") {
             self.tell_code(word(&now["bot"]["code"]));
         }
+        if is_news("/listening/state") {
+            let state = word(&now["listening"]["state"]);
+            self.listened |= state == "open";
+            self.paper.line("listening", state);
+        }
         if is_news("/status") && now["ended"].is_object() {
             let text = format!(
                 "by {}: {}",
@@ -153,6 +168,16 @@ impl Story {
         if !text.is_empty() {
             self.paper.line("the bot", text);
         }
+    }
+}
+
+/// Who said it: by name where that is known, else by number.
+fn speaker(segment: &Value) -> String {
+    let speaker = &segment["speaker"];
+    match (speaker["name"].as_str(), speaker["id"].as_str()) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(id)) => format!("speaker {id}"),
+        (None, None) => "somebody".to_owned(),
     }
 }
 

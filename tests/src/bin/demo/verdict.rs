@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use attache_simulator::{Event, Heard, HeardAudio, MeetingScript, Simulator, What};
+use attache_simulator::{Heard, HeardAudio, Simulator, What};
 use attache_tests::{Api, Runtime};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::MEETING_URL;
+use crate::hearing::{self, sentences, texts};
 use crate::paper;
 use crate::story::{Story, word};
+
+/// 16 kHz, one channel, two bytes a sample.
+const BYTES_PER_SECOND: usize = 32_000;
 
 /// Each expectation in words, and whether it holds.
 #[derive(Debug, Default)]
@@ -32,8 +36,9 @@ impl Verdict {
         let meeting = api.meeting(id).await?.expect(200)?;
         verdict.meeting(&meeting);
         verdict.room(&meeting, simulator);
-        verdict.live(story);
-        verdict.transcript(api, id, story).await?;
+        verdict.ears(simulator, story);
+        verdict.live(api, id, story).await?;
+        verdict.transcript(api, id).await?;
         verdict.recording(api, id).await?;
         verdict.timeline(api, id).await?;
         let leaks = runtime.leaked_secrets().len();
@@ -141,28 +146,67 @@ impl Verdict {
         }
     }
 
-    fn live(&mut self, story: &Story) {
+    async fn live(&mut self, api: &Api, id: &str, story: &Story) -> Result<()> {
         let said = sentences();
-        let missed: Vec<&String> = said
-            .iter()
-            .filter(|text| !story.lines().contains(text))
-            .collect();
-        let text = format!(
-            "every sentence came live ({} of {})",
-            said.len() - missed.len(),
-            said.len()
-        );
-        self.find(!said.is_empty() && missed.is_empty(), text);
-        self.total(format!("{} sentences live", story.lines().len()));
+        let answer = api.transcript(id, "format=json&source=live").await?;
+        for (heard, how) in [
+            (story.lines(), "came live word for word"),
+            (&texts(&answer.body)[..], "is in the live transcript"),
+        ] {
+            let missed = hearing::missed(&said, heard);
+            for sentence in &missed {
+                self.find(false, format!("“{sentence}” {how}"));
+            }
+            let invented = hearing::invented(&said, heard);
+            let count = said.len() - missed.len();
+            self.find(
+                count > 0 && missed.is_empty() && invented == 0,
+                format!("every sentence {how}, and nothing else ({count} of {}, {invented} words too many)", said.len()),
+            );
+        }
+        Ok(())
     }
 
-    async fn transcript(&mut self, api: &Api, id: &str, story: &Story) -> Result<()> {
+    /// Whether the call's sound went through the delegate's ears unharmed.
+    fn ears(&mut self, simulator: &Simulator, story: &Story) {
+        self.find(story.listened(), "the delegate listened itself");
+        let sent: Vec<u8> = simulator
+            .audio_sent(MEETING_URL)
+            .into_iter()
+            .flat_map(|frame| frame.bytes)
+            .collect();
+        let sessions = simulator.listening_sessions();
+        let heard: Vec<u8> = sessions
+            .iter()
+            .flat_map(|session| session.audio.to_vec())
+            .collect();
+        self.find(
+            !sent.is_empty() && sent == heard,
+            format!(
+                "Deepgram got the call's sound to the byte ({} of {})",
+                heard.len(),
+                sent.len()
+            ),
+        );
+        let violations: Vec<&String> = sessions.iter().flat_map(|s| &s.violations).collect();
+        self.find(
+            violations.is_empty(),
+            format!("as the vendor wants it ({} objections)", violations.len()),
+        );
+        let lost = simulator.audio_lost(MEETING_URL).as_millis();
+        self.total(format!(
+            "{} s of sound heard, {lost} ms lost",
+            sent.len() / BYTES_PER_SECOND
+        ));
+    }
+
+    async fn transcript(&mut self, api: &Api, id: &str) -> Result<()> {
+        let said = sentences();
         for format in ["json", "text", "vtt", "srt"] {
             let answer = api
                 .transcript(id, &format!("format={format}&source=final"))
                 .await?;
-            let whole = !story.lines().is_empty()
-                && story.lines().iter().all(|line| answer.text.contains(line));
+            let whole = !said.is_empty() && said.iter().all(|line| answer.text.contains(line));
             let text = format!("the transcript as {format} ({} bytes)", answer.text.len());
             self.find(answer.status == 200 && whole, text);
         }
@@ -205,18 +249,4 @@ fn entered_at(simulator: &Simulator) -> Option<Timestamp> {
         .iter()
         .find(|entry| entered(&entry.what))
         .map(|entry| entry.at)
-}
-
-/// What the people in the script say.
-fn sentences() -> Vec<String> {
-    let steps = MeetingScript::short_demo().steps.into_iter();
-    steps
-        .filter_map(|step| {
-            if let Event::Says { text, .. } = step.event {
-                Some(text)
-            } else {
-                None
-            }
-        })
-        .collect()
 }
