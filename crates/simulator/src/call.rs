@@ -12,10 +12,10 @@ use crate::answer::{Answer, Request};
 use crate::deepgram::{ListeningDrop, ListeningNews};
 use crate::faults::{Fault, FaultBody, NEVER_ANSWERED};
 use crate::journal::{Entry, RequestSeen, What};
-use crate::operation::{Operation, Route};
+use crate::operation::{Operation, Route, Vendor};
 use crate::server::{Aborted, aborted, send};
 use crate::world::World;
-use crate::{deepgram, elevenlabs, recall};
+use crate::{avatar, deepgram, elevenlabs, heygen, liveavatar, recall};
 
 /// How long the answer to Create Bot waits for a webhook that is to come first.
 const WEBHOOK_FIRST: Duration = Duration::from_secs(5);
@@ -58,9 +58,9 @@ impl Call {
                 }
             }
             Some(Fault::CloseAfterAccept | Fault::CloseMidBody)
-                if self.route.operation.is_listening() =>
+                if self.route.operation.is_socket() =>
             {
-                return self.listen(Some(ListeningDrop::Abort)).await;
+                return self.open_socket(true).await;
             }
             Some(Fault::TimeoutAfterAccept) => {
                 self.work(None).await;
@@ -101,15 +101,37 @@ impl Call {
                 return self.finish(Answer::empty(307).with_header("location", &target), slot);
             }
         }
-        if self.route.operation.is_listening() {
-            return self.listen(None).await;
+        if self.route.operation.is_socket() {
+            return self.open_socket(false).await;
         }
         let answer = self.work(None).await;
         self.wait_for_first_webhook(&answer).await;
         self.finish(answer, slot)
     }
 
-    /// Opens a stream, to be broken at once if that is asked for.
+    /// Opens a socket, to be cut at once if that is asked for.
+    async fn open_socket(self, cut: bool) -> Response<Body> {
+        if self.route.operation.is_listening() {
+            self.listen(cut.then_some(ListeningDrop::Abort)).await
+        } else {
+            self.open_avatar(cut).await
+        }
+    }
+
+    async fn open_avatar(mut self, cut: bool) -> Response<Body> {
+        let id = &self.route.id;
+        let live = avatar::driver::with(&self.world, |models, _| {
+            let stream = models.avatars.by_id(id).cloned();
+            stream.filter(|stream| stream.lock().is_live())
+        });
+        let Some(stream) = live else {
+            return self.finish(liveavatar::for_status(404), None);
+        };
+        self.entry.status = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+        self.world.write(What::Request(self.entry));
+        avatar::socket::upgrade(self.world, stream, self.request, cut).await
+    }
+
     async fn listen(mut self, broken: Option<ListeningDrop>) -> Response<Body> {
         let opened = self
             .world
@@ -135,19 +157,46 @@ impl Call {
         if speech && !self.world.speech_latency.is_zero() {
             tokio::time::sleep(self.world.speech_latency).await;
         }
-        if self.route.operation.is_listening() {
-            // What opens a stream is `listen`; here there is only a fault's own answer.
+        let operation = self.route.operation;
+        if operation.is_socket() {
+            // What opens a socket is `open_socket`; here there is only a fault's own answer.
             return forced.unwrap_or_else(|| Answer::empty(101));
         }
-        self.world.with(|models, now| {
-            if self.route.operation.is_speech() {
-                models.elevenlabs.handle(&self.route, &self.request, forced)
-            } else {
+        match operation.vendor() {
+            Vendor::LiveAvatar | Vendor::HeyGen => self.ask_avatars(forced),
+            Vendor::ElevenLabs => self
+                .world
+                .with(|models, _| models.elevenlabs.handle(&self.route, &self.request, forced)),
+            Vendor::Recall | Vendor::Deepgram => self.world.with(|models, now| {
                 models
                     .recall
                     .handle(&self.route, &self.request, forced, now)
+            }),
+        }
+    }
+
+    fn ask_avatars(&self, forced: Option<Answer>) -> Answer {
+        let answer = avatar::driver::with(&self.world, |models, now| {
+            let meeting_id = avatar::named_meeting(self.request.headers())
+                .or_else(|| models.recall.only_meeting_with_page());
+            let avatars = &mut models.avatars;
+            if self.route.operation.vendor() == Vendor::LiveAvatar {
+                liveavatar::handle(avatars, &self.route, &self.request, forced, meeting_id, now)
+            } else {
+                let tokens = &mut models.heygen_tokens;
+                let operation = self.route.operation;
+                heygen::handle(
+                    (avatars, tokens),
+                    operation,
+                    &self.request,
+                    forced,
+                    meeting_id,
+                    now,
+                )
             }
-        })
+        });
+        self.world.avatars_changed.notify_one();
+        answer
     }
 
     /// Waits with the idempotency key in flight. An answer means the wait was not even begun.
@@ -172,20 +221,22 @@ impl Call {
             FaultBody::VendorLegacy => true,
             FaultBody::VendorDefault => false,
         };
-        if operation.is_listening() {
-            return self
+        match operation.vendor() {
+            Vendor::Recall => recall::for_status(code),
+            Vendor::LiveAvatar => liveavatar::for_status(code),
+            Vendor::HeyGen => heygen::for_status(code),
+            Vendor::Deepgram => self
                 .world
-                .with(|models, _| models.deepgram.for_status(code, legacy));
+                .with(|models, _| models.deepgram.for_status(code, legacy)),
+            Vendor::ElevenLabs => {
+                let shape = if legacy {
+                    elevenlabs::Shape::Legacy
+                } else {
+                    elevenlabs::Shape::Current
+                };
+                elevenlabs::for_status(code, shape)
+            }
         }
-        if operation.is_speech() {
-            let shape = if legacy {
-                elevenlabs::Shape::Legacy
-            } else {
-                elevenlabs::Shape::Current
-            };
-            return elevenlabs::for_status(code, shape);
-        }
-        recall::for_status(code)
     }
 
     async fn wait_for_first_webhook(&self, answer: &Answer) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::avatar::AvatarHabits;
 use crate::script::MeetingScript;
 
 /// Everything that can be chosen before the start. The defaults are what most tests want.
@@ -17,6 +18,10 @@ pub struct SimulatorConfig {
     pub elevenlabs_api_key: String,
     /// The only key Deepgram accepts.
     pub deepgram_api_key: String,
+    /// The only key `LiveAvatar` accepts.
+    pub liveavatar_api_key: String,
+    /// The only key `HeyGen` accepts.
+    pub heygen_api_key: String,
     /// The workspace's verification secret: `whsec_` and base64.
     pub webhook_secret: String,
     /// Where workspace webhooks go; without it they are dropped.
@@ -61,6 +66,8 @@ pub struct SimulatorConfig {
     pub deepgram_pace: bool,
     /// Keeps the audio that came to Deepgram, up to 17 minutes of each stream.
     pub deepgram_audio: bool,
+    /// How the avatar vendors behave.
+    pub avatars: AvatarHabits,
     /// Makes ids and chance; drawn at the start if it is not given.
     pub seed: Option<u64>,
 }
@@ -71,6 +78,8 @@ impl Default for SimulatorConfig {
             recall_api_key: "fake-recall-key".to_owned(),
             elevenlabs_api_key: "fake-elevenlabs-key".to_owned(),
             deepgram_api_key: "fake-deepgram-key".to_owned(),
+            liveavatar_api_key: "fake-liveavatar-key".to_owned(),
+            heygen_api_key: "fake-heygen-key".to_owned(),
             webhook_secret: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX".to_owned(),
             webhook_url: None,
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -92,6 +101,7 @@ impl Default for SimulatorConfig {
             deepgram_newer_messages: false,
             deepgram_pace: true,
             deepgram_audio: true,
+            avatars: AvatarHabits::default(),
             seed: None,
         }
     }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::avatar::{AvatarNews, AvatarProvider};
 use crate::deepgram::ListeningNews;
 use crate::operation::Operation;
 use crate::recall::{AudioNews, Heard};
@@ -70,6 +71,17 @@ pub enum What {
         meeting_id: Option<String>,
         /// What.
         news: ListeningNews,
+    },
+    /// Something happened to an avatar session.
+    Avatar {
+        /// The session.
+        session_id: String,
+        /// Whose it is.
+        provider: AvatarProvider,
+        /// The meeting it is for, where that is known.
+        meeting_id: Option<String>,
+        /// What.
+        news: AvatarNews,
     },
     /// Something happened to a socket that carries a call's sound.
     Audio {
@@ -153,6 +165,18 @@ impl What {
         } = self
         {
             Some((meeting_id.as_deref(), news))
+        } else {
+            None
+        }
+    }
+
+    /// The session and what happened, if this is about an avatar.
+    pub fn avatar(&self) -> Option<(&str, &AvatarNews)> {
+        if let Self::Avatar {
+            session_id, news, ..
+        } = self
+        {
+            Some((session_id, news))
         } else {
             None
         }
@@ -310,6 +334,11 @@ impl std::fmt::Display for What {
             }
             Self::Said { name, text, .. } => write!(f, "said     {name}: {text}"),
             Self::Listening { id, news, .. } => write!(f, "listen   stream {} {news}", short(id)),
+            Self::Avatar {
+                session_id, news, ..
+            } => {
+                write!(f, "avatar   session {} {news}", short(session_id))
+            }
             Self::Audio {
                 bot_id,
                 connection,

@@ -1,8 +1,9 @@
-//! Recall, Deepgram and `ElevenLabs` as strict, scriptable local servers.
+//! Recall, Deepgram, `ElevenLabs`, `LiveAvatar` and `HeyGen` as strict, scriptable local servers.
 //!
 //! Written from the vendors' documentation, not from the Worker's types: mistakes must not cancel
-//! out. Each vendor is a model without IO (`recall`, `deepgram` and `elevenlabs` inside) that refuses what the
-//! vendor would refuse; a thin HTTP face, a courier for webhooks and a journal make it usable.
+//! out. Each vendor is a model without IO (`recall`, `deepgram`, `elevenlabs`, `liveavatar`, `heygen`
+//! inside) that refuses what the vendor would refuse; a thin HTTP face, a courier for webhooks and a
+//! journal make it usable.
 //!
 //! Stricter than the vendors on purpose: fields, filters and query parameters nobody knows are
 //! refused, and so are text to speech without a model and an endpoint for mixed audio on a bot that
@@ -23,6 +24,8 @@
 mod answer;
 pub mod audio;
 mod audio_script;
+mod avatar;
+mod avatars;
 mod call;
 mod clock;
 mod config;
@@ -30,8 +33,10 @@ mod courier;
 mod deepgram;
 mod elevenlabs;
 mod faults;
+mod heygen;
 mod journal;
 mod listening;
+mod liveavatar;
 mod media_client;
 mod operation;
 mod recall;
@@ -46,6 +51,12 @@ mod world;
 
 pub use audio::voices::{LineWord, SAMPLE_RATE, SpokenLine};
 pub use audio_script::{AudioClose, AudioDelivery, AudioFault, AudioStyle, Junk};
+pub use avatar::{
+    AvatarChunk, AvatarDialect, AvatarEnd, AvatarEnded, AvatarError, AvatarFault, AvatarHabits,
+    AvatarInterrupt, AvatarNews, AvatarProvider, AvatarSeat, AvatarSession, AvatarUtterance,
+    AvatarUtteranceState, AvatarViewer,
+};
+pub use avatars::{AvatarBalance, AvatarOverlap};
 pub use config::SimulatorConfig;
 pub use deepgram::{
     ControlMessage, ListeningDrop, ListeningNews, ListeningSession, ScriptedResult, Side,

@@ -7,7 +7,7 @@ use attache_simulator::{Entry, MeetingScript, Simulator, SimulatorConfig, What};
 use clap::{Parser, ValueEnum};
 use url::Url;
 
-/// Recall, Deepgram and `ElevenLabs` on a local port.
+/// Recall, Deepgram, `ElevenLabs`, `LiveAvatar` and `HeyGen` on a local port.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -32,6 +32,12 @@ struct Arguments {
     /// The key Deepgram accepts.
     #[arg(long)]
     deepgram_key: Option<String>,
+    /// The key `LiveAvatar` accepts.
+    #[arg(long)]
+    liveavatar_key: Option<String>,
+    /// The key `HeyGen` accepts.
+    #[arg(long)]
+    heygen_key: Option<String>,
     /// The secret webhooks are signed with: whsec_ and base64.
     #[arg(long)]
     webhook_secret: Option<String>,
@@ -51,6 +57,8 @@ async fn main() -> Result<()> {
     println!("RECALL_BASE_URL={}", sim.recall_base_url());
     println!("ELEVENLABS_BASE_URL={}", sim.elevenlabs_base_url());
     println!("DEEPGRAM_BASE_URL={}", sim.deepgram_base_url());
+    println!("LIVEAVATAR_BASE_URL={}", sim.liveavatar_base_url());
+    println!("HEYGEN_BASE_URL={}", sim.heygen_base_url());
     let colours = std::io::stdout().is_terminal();
     tokio::select! {
         () = print_all(&sim, colours) => {}
@@ -75,6 +83,8 @@ fn config(arguments: Arguments) -> SimulatorConfig {
         (arguments.recall_key, &mut config.recall_api_key),
         (arguments.elevenlabs_key, &mut config.elevenlabs_api_key),
         (arguments.deepgram_key, &mut config.deepgram_api_key),
+        (arguments.liveavatar_key, &mut config.liveavatar_api_key),
+        (arguments.heygen_key, &mut config.heygen_api_key),
         (arguments.webhook_secret, &mut config.webhook_secret),
     ] {
         if let Some(given) = given {
@@ -104,6 +114,7 @@ fn line(entry: &Entry, colours: bool) -> String {
         What::Status { .. } => "33",
         What::Heard { .. } => "32",
         What::Audio { .. } | What::Listening { .. } => "35",
+        What::Avatar { .. } => "34",
         What::Said { .. } | What::Note(_) => "0",
     };
     if colours {

@@ -41,20 +41,129 @@ pub enum Operation {
     ListModels,
     RetrieveVoice,
     Listen,
+    LiveAvatarToken,
+    LiveAvatarStart,
+    LiveAvatarStop,
+    LiveAvatarKeepAlive,
+    LiveAvatarList,
+    LiveAvatarGet,
+    LiveAvatarTranscript,
+    LiveAvatarDeleteEvents,
+    LiveAvatarAvatars,
+    LiveAvatarPublicAvatars,
+    LiveAvatarAvatar,
+    LiveAvatarCredits,
+    HeyGenCreateToken,
+    HeyGenNew,
+    HeyGenStart,
+    HeyGenTask,
+    HeyGenInterrupt,
+    HeyGenStartListening,
+    HeyGenStopListening,
+    HeyGenKeepAlive,
+    HeyGenStop,
+    HeyGenList,
+    HeyGenListV2,
+    HeyGenAvatars,
+    /// The handshake of a session's socket, `LiveAvatar`'s `ws_url` or `HeyGen`'s
+    /// `realtime_endpoint`.
+    AvatarSocket,
+}
+
+/// Whose API a call belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vendor {
+    Recall,
+    ElevenLabs,
+    Deepgram,
+    LiveAvatar,
+    HeyGen,
 }
 
 impl Operation {
     /// Whether this is a call of `ElevenLabs` rather than of Recall.
     pub fn is_speech(self) -> bool {
-        matches!(
-            self,
-            Self::TextToSpeech | Self::TextToSpeechStream | Self::ListModels | Self::RetrieveVoice
-        )
+        self.vendor() == Vendor::ElevenLabs
     }
 
     /// Whether this is the handshake of a stream to Deepgram.
     pub fn is_listening(self) -> bool {
         self == Self::Listen
+    }
+
+    /// Whether an avatar's vendor is asked.
+    pub fn is_avatar(self) -> bool {
+        matches!(self.vendor(), Vendor::LiveAvatar | Vendor::HeyGen)
+    }
+
+    /// Whether the answer is a WebSocket.
+    pub(crate) fn is_socket(self) -> bool {
+        matches!(self, Self::Listen | Self::AvatarSocket)
+    }
+
+    pub(crate) fn vendor(self) -> Vendor {
+        match self {
+            Self::CreateBot
+            | Self::ListBots
+            | Self::RetrieveBot
+            | Self::UpdateBot
+            | Self::DeleteBot
+            | Self::LeaveCall
+            | Self::OutputAudio
+            | Self::StopOutputAudio
+            | Self::OutputMedia
+            | Self::StopOutputMedia
+            | Self::OutputVideo
+            | Self::StopOutputVideo
+            | Self::SendChatMessage
+            | Self::PauseRecording
+            | Self::ResumeRecording
+            | Self::DeleteMedia
+            | Self::Screenshots
+            | Self::LegacyTranscript
+            | Self::ListRecordings
+            | Self::RetrieveRecording
+            | Self::DeleteRecording
+            | Self::CreateTranscript
+            | Self::ListTranscripts
+            | Self::RetrieveTranscript
+            | Self::ListArtifacts
+            | Self::RetrieveArtifact
+            | Self::ListRealtimeEndpoints
+            | Self::RetrieveRealtimeEndpoint
+            | Self::BillingUsage
+            | Self::Download => Vendor::Recall,
+            Self::TextToSpeech
+            | Self::TextToSpeechStream
+            | Self::ListModels
+            | Self::RetrieveVoice => Vendor::ElevenLabs,
+            Self::Listen => Vendor::Deepgram,
+            Self::LiveAvatarToken
+            | Self::LiveAvatarStart
+            | Self::LiveAvatarStop
+            | Self::LiveAvatarKeepAlive
+            | Self::LiveAvatarList
+            | Self::LiveAvatarGet
+            | Self::LiveAvatarTranscript
+            | Self::LiveAvatarDeleteEvents
+            | Self::LiveAvatarAvatars
+            | Self::LiveAvatarPublicAvatars
+            | Self::LiveAvatarAvatar
+            | Self::LiveAvatarCredits
+            | Self::AvatarSocket => Vendor::LiveAvatar,
+            Self::HeyGenCreateToken
+            | Self::HeyGenNew
+            | Self::HeyGenStart
+            | Self::HeyGenTask
+            | Self::HeyGenInterrupt
+            | Self::HeyGenStartListening
+            | Self::HeyGenStopListening
+            | Self::HeyGenKeepAlive
+            | Self::HeyGenStop
+            | Self::HeyGenList
+            | Self::HeyGenListV2
+            | Self::HeyGenAvatars => Vendor::HeyGen,
+        }
     }
 }
 
@@ -119,6 +228,9 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, NoRoute> {
             });
     }
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    if let Some(route) = avatar_route(method, &segments) {
+        return route;
+    }
     match segments.as_slice() {
         ["v1", "listen"] => one_method(method, &Method::GET, found(Operation::Listen, "", "")),
         ["v1", "text-to-speech", voice] => one_method(
@@ -186,6 +298,67 @@ fn recall_methods(segments: &[&str]) -> Option<Vec<(Method, Operation)>> {
         ["billing", "usage"] => vec![(get, O::BillingUsage)],
         [kind] if ARTIFACT_PATHS.contains(kind) => vec![(get, O::ListArtifacts)],
         [kind, _] if ARTIFACT_PATHS.contains(kind) => vec![(get, O::RetrieveArtifact)],
+        _ => return None,
+    })
+}
+
+/// Both avatar vendors have their own first segment here, as their paths would collide.
+fn avatar_route(method: &Method, segments: &[&str]) -> Option<Result<Route, NoRoute>> {
+    let (allowed, operation, id) = match segments {
+        ["v2-alpha", "interactive-avatar", "session", id] => {
+            (Method::GET, Operation::AvatarSocket, *id)
+        }
+        ["liveavatar", "v1", rest @ ..] => liveavatar_call(rest)?,
+        ["heygen", version, rest @ ..] => {
+            let (method, operation) = heygen_call(version, rest)?;
+            (method, operation, "")
+        }
+        _ => return None,
+    };
+    let route = Route {
+        operation,
+        id: id.to_owned(),
+        kind: String::new(),
+    };
+    Some(one_method(method, &allowed, Ok(route)))
+}
+
+fn liveavatar_call<'a>(segments: &[&'a str]) -> Option<(Method, Operation, &'a str)> {
+    use Operation as O;
+    let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+    Some(match segments {
+        ["sessions"] => (get, O::LiveAvatarList, ""),
+        ["sessions", "token"] => (post, O::LiveAvatarToken, ""),
+        ["sessions", "start"] => (post, O::LiveAvatarStart, ""),
+        ["sessions", "stop"] => (post, O::LiveAvatarStop, ""),
+        ["sessions", "keep-alive"] => (post, O::LiveAvatarKeepAlive, ""),
+        ["sessions", id] => (get, O::LiveAvatarGet, *id),
+        ["sessions", id, "transcript"] => (get, O::LiveAvatarTranscript, *id),
+        ["sessions", id, "events"] => (delete, O::LiveAvatarDeleteEvents, *id),
+        ["avatars"] => (get, O::LiveAvatarAvatars, ""),
+        ["avatars", "public"] => (get, O::LiveAvatarPublicAvatars, ""),
+        ["avatars", id] => (get, O::LiveAvatarAvatar, *id),
+        ["users", "credits"] => (get, O::LiveAvatarCredits, ""),
+        _ => return None,
+    })
+}
+
+fn heygen_call(version: &str, segments: &[&str]) -> Option<(Method, Operation)> {
+    use Operation as O;
+    let (get, post) = (Method::GET, Method::POST);
+    Some(match (version, segments) {
+        ("v1", ["streaming.create_token"]) => (post, O::HeyGenCreateToken),
+        ("v1", ["streaming.new"]) => (post, O::HeyGenNew),
+        ("v1", ["streaming.start"]) => (post, O::HeyGenStart),
+        ("v1", ["streaming.task"]) => (post, O::HeyGenTask),
+        ("v1", ["streaming.interrupt"]) => (post, O::HeyGenInterrupt),
+        ("v1", ["streaming.start_listening"]) => (post, O::HeyGenStartListening),
+        ("v1", ["streaming.stop_listening"]) => (post, O::HeyGenStopListening),
+        ("v1", ["streaming.keep_alive"]) => (post, O::HeyGenKeepAlive),
+        ("v1", ["streaming.stop"]) => (post, O::HeyGenStop),
+        ("v1", ["streaming.list"]) => (get, O::HeyGenList),
+        ("v2", ["streaming.list"]) => (get, O::HeyGenListV2),
+        ("v1", ["streaming", "avatar.list"]) => (get, O::HeyGenAvatars),
         _ => return None,
     })
 }

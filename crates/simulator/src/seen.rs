@@ -9,9 +9,10 @@ use crate::journal::RequestSeen;
 use crate::recall::ids::sha256_hex;
 
 /// Headers that carry credentials; their values are never written down.
-const CREDENTIALS: [&str; 4] = [
+const CREDENTIALS: [&str; 5] = [
     "authorization",
     "xi-api-key",
+    "x-api-key",
     "cookie",
     "sec-websocket-protocol",
 ];

@@ -112,6 +112,10 @@ async fn face(State(world): State<Arc<World>>, request: axum::extract::Request) 
         let (bot_id, meeting_url) = if route.operation.is_listening() {
             let meeting_id = deepgram::meeting_id(&request);
             models.recall.subject_of_meeting(meeting_id.as_deref())
+        } else if route.operation.is_avatar() {
+            let meeting_id = models.avatars.meeting_of(&route, &request, &json);
+            let meeting_id = meeting_id.or_else(|| models.recall.only_meeting_with_page());
+            models.recall.subject_of_meeting(meeting_id.as_deref())
         } else {
             models.recall.subject_of(&route, &json)
         };

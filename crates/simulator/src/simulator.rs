@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::audio::voices::{SpokenLine, Voices};
+use crate::avatar::Avatars;
 use crate::clock::real_now;
 use crate::config::SimulatorConfig;
 use crate::courier::{self, Parcel};
@@ -24,7 +25,7 @@ use crate::server;
 use crate::signing::{HeaderFamily, sign};
 use crate::spoken::Spoken;
 use crate::world::{Models, Parts, World};
-use crate::{deepgram, elevenlabs, recall};
+use crate::{avatar, deepgram, elevenlabs, heygen, recall};
 
 /// One sample.
 const SHORTEST_FRAME: Duration = Duration::from_nanos(62_500);
@@ -100,6 +101,7 @@ impl Simulator {
             tokio::spawn(server::run(listener, world.clone())),
             tokio::spawn(courier::run(world.clone(), client.clone())),
             tokio::spawn(media_client::run(world.clone())),
+            tokio::spawn(avatar::driver::run(world.clone())),
         ];
         Ok(Self {
             world,
@@ -123,6 +125,16 @@ impl Simulator {
     /// The value for `DEEPGRAM_BASE_URL`.
     pub fn deepgram_base_url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The value for `LIVEAVATAR_BASE_URL`.
+    pub fn liveavatar_base_url(&self) -> String {
+        format!("http://{}/liveavatar/v1", self.address)
+    }
+
+    /// The value for `HEYGEN_BASE_URL`; version 2 is beside it, as with the vendor.
+    pub fn heygen_base_url(&self) -> String {
+        format!("http://{}/heygen/v1", self.address)
     }
 
     /// Sends workspace webhooks to another place from now on, those waiting for a retry included.
@@ -274,8 +286,10 @@ impl Simulator {
         self.world.clock.skip(by);
         self.world.with(|models, now| {
             models.deepgram.wake_all();
+            models.avatars.wake_all();
             models.recall.clock_was_moved(now);
         });
+        self.world.avatars_changed.notify_one();
     }
 
     /// The vendors' time.
@@ -400,6 +414,14 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
         measure_pace: config.deepgram_pace,
         seed,
     };
+    let avatars = avatar::Settings {
+        liveavatar_api_key: config.liveavatar_api_key,
+        heygen_api_key: config.heygen_api_key,
+        socket_origin: format!("ws://{address}"),
+        time_scale: config.time_scale,
+        habits: config.avatars,
+        seed,
+    };
     Parts {
         models: Models {
             recall: recall::Model::new(
@@ -410,6 +432,8 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
             ),
             elevenlabs: elevenlabs::Model::new(elevenlabs, spoken.clone()),
             deepgram: deepgram::Model::new(deepgram, voices.clone()),
+            avatars: Avatars::new(avatars, spoken.clone()),
+            heygen_tokens: heygen::Tokens::new(seed),
             faults: Faults::default(),
             webhook_url: config.webhook_url,
         },

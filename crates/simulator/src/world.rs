@@ -8,11 +8,12 @@ use tokio::sync::{Notify, watch};
 use url::Url;
 
 use crate::audio::voices::Voices;
+use crate::avatar::Avatars;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::journal::{Journal, What};
 use crate::spoken::Spoken;
-use crate::{deepgram, elevenlabs, recall};
+use crate::{deepgram, elevenlabs, heygen, recall};
 
 /// What the servers, the courier and the test share.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct World {
     pub(crate) changed: Notify,
     /// Something changed that the audio sockets should look at.
     pub(crate) sockets_changed: watch::Sender<()>,
+    /// Something changed that whoever drives the avatars should look at.
+    pub(crate) avatars_changed: Notify,
     models: Mutex<Models>,
 }
 
@@ -42,6 +45,8 @@ pub(crate) struct Models {
     pub(crate) recall: recall::Model,
     pub(crate) elevenlabs: elevenlabs::Model,
     pub(crate) deepgram: deepgram::Model,
+    pub(crate) avatars: Avatars,
+    pub(crate) heygen_tokens: heygen::Tokens,
     pub(crate) faults: Faults,
     pub(crate) webhook_url: Option<Url>,
 }
@@ -72,6 +77,7 @@ impl World {
             running: parts.running,
             changed: Notify::new(),
             sockets_changed: watch::Sender::new(()),
+            avatars_changed: Notify::new(),
             models: Mutex::new(parts.models),
         }
     }

@@ -72,6 +72,18 @@ fn set_private_bit(frame: &mut [u8], bit: bool) {
     frame[2] = frame[2] & !1 | u8::from(bit);
 }
 
+/// The hash of the text that samples carry in their beginning, if they are long enough.
+pub(crate) fn text_hash(pcm: &[u8]) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    let mut samples = pcm.chunks_exact(2);
+    for byte in &mut hash {
+        for _ in 0..8 {
+            *byte = *byte << 1 | samples.next()?[0] & 1;
+        }
+    }
+    Some(hash)
+}
+
 fn hash_bits(text: &str) -> impl Iterator<Item = bool> {
     let hash: [u8; 32] = Sha256::digest(text).into();
     hash.into_iter()

@@ -56,6 +56,14 @@ impl Format {
         }
     }
 
+    /// Samples per second, where the audio is nothing but samples.
+    pub(crate) fn sample_rate(self) -> Option<u32> {
+        match self {
+            Self::Pcm { rate } => Some(rate),
+            Self::Mp3 { .. } | Self::Wav { .. } | Self::Telephony | Self::Opus => None,
+        }
+    }
+
     /// Speech for a text; `None` where the simulator has no recording in this format.
     pub(crate) fn speak(self, text: &str) -> Option<Vec<u8>> {
         match self {

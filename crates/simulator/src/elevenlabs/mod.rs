@@ -19,7 +19,7 @@ use self::formats::Format;
 use self::schema::Speech;
 use crate::answer::{Answer, Request};
 use crate::operation::{Operation, Route};
-use crate::recall::ids::{Ids, sha256_hex};
+use crate::recall::ids::Ids;
 use crate::spoken::Spoken;
 
 /// How the simulated `ElevenLabs` is set up.
@@ -135,7 +135,8 @@ impl Model {
                 self.shape(),
             ));
         };
-        self.spoken.remember(sha256_hex(&audio), &speech.text);
+        let rate = speech.format.sample_rate();
+        self.spoken.remember(&audio, &speech.text, rate);
         let concurrency = self.settings.concurrency.unwrap_or(DEFAULT_CONCURRENCY);
         let answer = Answer::bytes(200, speech.format.content_type(), audio)
             .with_header("character-cost", &speech.cost().to_string())

@@ -357,6 +357,15 @@ impl Model {
         )
     }
 
+    /// The meeting whose bot shows a page, if there is exactly one such bot that is not done.
+    pub(crate) fn only_meeting_with_page(&self) -> Option<String> {
+        let shows = |bot: &&Bot| bot.output_media_on && bot.phase != bot::Phase::Over;
+        let mut bots = self.bots.values().filter(shows);
+        let only = bots.next().filter(|_| bots.next().is_none())?;
+        let id = only.request.metadata.get("meeting_id")?;
+        id.as_str().map(str::to_owned)
+    }
+
     /// The bot and the link a request is about: what it names, or what the thing it names belongs to.
     pub(crate) fn subject_of(
         &self,
