@@ -1,12 +1,10 @@
-//! `cargo xtask build`: the Worker, compiled to wasm and wrapped for the runtime, in `build/`.
+//! `cargo xtask build`: the Worker, compiled to wasm and wrapped for the runtime, in `build/`, and the bot's page.
 //!
-//! wrangler calls this before every start and deploy, so nothing happens when nothing changed: the build carries a
+//! wrangler calls this before every start and deploy, so nothing happens when nothing changed: each build carries a
 //! fingerprint of all that went into it.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::nightly::Nightly;
 use crate::rust_tools::{WASM_BINDGEN, WORKER_BUILD};
-use crate::{nightly, node, paths, run, say};
+use crate::{fingerprint, nightly, node, page, paths, run, say};
 
 /// Everything whose change changes the built Worker, except the tools' versions.
 const INPUTS: &[&str] = &[
@@ -35,9 +33,14 @@ pub(crate) fn setup() -> Result<()> {
     install().map(drop)
 }
 
-/// Builds the Worker unless the last build is of exactly these inputs.
+/// Builds the Worker and the page, each unless its last build is of exactly its inputs.
 pub(crate) fn run() -> Result<()> {
     let _only_one = lock()?;
+    page::build()?;
+    worker()
+}
+
+fn worker() -> Result<()> {
     let before = fingerprint()?;
     if is_built(&before) {
         return Ok(());
@@ -110,30 +113,5 @@ fn is_built(fingerprint: &str) -> bool {
 }
 
 fn fingerprint() -> Result<String> {
-    let mut files = BTreeMap::new();
-    for input in INPUTS {
-        collect(Path::new(input), &mut files)?;
-    }
-    let mut hasher = DefaultHasher::new();
-    files.hash(&mut hasher);
-    for tool in [&WASM_BINDGEN, &WORKER_BUILD] {
-        tool.identity().hash(&mut hasher);
-    }
-    Ok(format!("{:016x}", hasher.finish()))
-}
-
-fn collect(input: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-    let path = paths::root().join(input);
-    if path.is_dir() {
-        for entry in
-            fs::read_dir(&path).with_context(|| format!("could not list {}", input.display()))?
-        {
-            collect(&input.join(entry?.file_name()), files)?;
-        }
-    } else if path.exists() {
-        let content =
-            fs::read(&path).with_context(|| format!("could not read {}", input.display()))?;
-        files.insert(input.to_path_buf(), content);
-    }
-    Ok(())
+    fingerprint::of(INPUTS, &[WASM_BINDGEN.identity(), WORKER_BUILD.identity()])
 }

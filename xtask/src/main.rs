@@ -6,9 +6,12 @@
 
 mod bench;
 mod build;
+mod chromium;
 mod demo;
+mod fingerprint;
 mod nightly;
 mod node;
+mod page;
 mod paths;
 mod run;
 mod rust_tools;
@@ -34,7 +37,7 @@ struct Arguments {
 enum Command {
     /// Installs everything that `build`, `dev` and `demo` need
     Setup,
-    /// Builds the Worker into build/, unless it is up to date
+    /// Builds the Worker into build/ and the bot's page into web/dist/, unless they are up to date
     Build,
     /// Runs the Worker for development: vendors without a key in .dev.vars are simulated
     Dev {
@@ -60,6 +63,8 @@ enum Command {
         #[arg(long, value_name = "PART")]
         only: Vec<bench::Part>,
     },
+    /// Takes the pictures of the bot's page in docs/page/
+    Pictures,
     /// Runs every check and test
     Test {
         /// Runs this stage only; may be repeated
@@ -74,6 +79,7 @@ fn main() -> ExitCode {
         Command::Build => build::run(),
         Command::Dev { port } => demo::dev(port),
         Command::Demo { keep } => demo::run(keep),
+        Command::Pictures => page::pictures(),
         Command::Bench { quick, write, only } => bench::run(quick, write, &only),
         // The count is the last line, whatever it says.
         Command::Test { only } if test::run(&only) => Ok(()),

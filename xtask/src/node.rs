@@ -1,4 +1,4 @@
-//! The npm packages: wrangler, esbuild, binaryen, and the Node that wrangler wants.
+//! The npm packages: what the build, the local runtime, the page and its tests need, and the Node that they want.
 
 use std::fs;
 use std::process::Command;
@@ -19,7 +19,7 @@ pub(crate) fn ensure_packages() -> Result<()> {
     }
     say::step(
         "Installing",
-        "npm packages: wrangler, esbuild, binaryen and their Node",
+        "npm packages: wrangler, esbuild, TypeScript, LiveKit's client and their Node",
     );
     run::shown(
         Command::new("npm")
@@ -36,4 +36,11 @@ pub(crate) fn ensure_packages() -> Result<()> {
     .context("is Node with npm installed? Any version will do")?;
     fs::write(&installed, lock).context("could not note what was installed")?;
     Ok(())
+}
+
+/// The Node of the packages, started in the checkout.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(paths::node_bin().join("node"));
+    command.current_dir(paths::root());
+    command
 }

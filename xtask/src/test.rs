@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::rust_tools::CARGO_DENY;
-use crate::{build, demo, paths, run, say};
+use crate::{build, demo, page, paths, run, say};
 
 /// One part of the whole check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,8 +25,10 @@ pub(crate) enum Stage {
     Dependencies,
     /// The tests of every crate, without the runtime
     Unit,
-    /// The Worker builds
+    /// The Worker and the bot's page build
     Build,
+    /// The bot's page in a real browser, against a meeting and an avatar's room of the tests
+    Page,
     /// The built Worker in its runtime against the simulated vendors
     Scenarios,
     /// The demo plays from start to end
@@ -96,6 +98,7 @@ impl Stage {
             Self::Dependencies => "licences and origins of dependencies",
             Self::Unit => "tests of every crate",
             Self::Build => "the Worker's build",
+            Self::Page => "the page in a real browser",
             Self::Scenarios => "scenarios in the real runtime",
             Self::Demo => "the demo",
         }
@@ -125,6 +128,7 @@ impl Stage {
             Self::Dependencies => dependencies(),
             Self::Unit => cargo_test(&["--workspace", "--exclude", "attache-tests"], count),
             Self::Build => build::run(),
+            Self::Page => counted(&mut page::tests()?, parse_node_result, count),
             Self::Scenarios => cargo_test(&["--package", "attache-tests"], count),
             Self::Demo => demo::run(false),
         }
@@ -155,16 +159,27 @@ fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs `cargo test`, shows its output and adds up its result lines.
 fn cargo_test(selection: &[&str], count: &mut Count) -> Result<()> {
     let mut command = cargo(&["test", "--no-fail-fast"]);
-    command.args(selection).stdout(Stdio::piped());
-    let mut child = command.spawn().context("could not start cargo")?;
+    command.args(selection);
+    counted(&mut command, parse_result, count)
+}
+
+/// Runs tests, shows their output and adds up the lines that count.
+fn counted(
+    command: &mut Command,
+    parse: fn(&str) -> Option<Count>,
+    count: &mut Count,
+) -> Result<()> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("could not start the tests")?;
     let output = child.stdout.take().context("standard output is piped")?;
     for line in BufReader::new(output).lines() {
         let line = line.context("could not read the output of the tests")?;
         println!("{line}");
-        if let Some(result) = parse_result(&line) {
+        if let Some(result) = parse(&line) {
             count.passed += result.passed;
             count.failed += result.failed;
         }
@@ -198,6 +213,19 @@ fn parse_result(line: &str) -> Option<Count> {
     })
 }
 
+/// Reads the lines `ℹ pass 8` and `ℹ fail 0` at the end of Node's test runner.
+fn parse_node_result(line: &str) -> Option<Count> {
+    let (what, number) = line.strip_prefix("ℹ ")?.split_once(' ')?;
+    let number = number.parse().ok()?;
+    let mut count = Count::default();
+    match what {
+        "pass" => count.passed = number,
+        "fail" | "cancelled" => count.failed = number,
+        _ => return None,
+    }
+    Some(count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,5 +241,14 @@ mod tests {
             })
         );
         assert_eq!(parse_result("test runtime::tests::it_starts ... ok"), None);
+    }
+
+    #[test]
+    fn the_summary_of_node_is_counted_and_its_other_lines_are_not() {
+        let count = |passed, failed| Some(Count { passed, failed });
+        assert_eq!(parse_node_result("ℹ pass 21"), count(21, 0));
+        assert_eq!(parse_node_result("ℹ fail 2"), count(0, 2));
+        assert_eq!(parse_node_result("ℹ duration_ms 2381.4"), None);
+        assert_eq!(parse_node_result("✔ it starts (2.1ms)"), None);
     }
 }
