@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { launch, open, type Opened } from "./browser.ts";
+import { Meeting } from "./meeting.ts";
+import { difference, portrait, restlessness } from "./picture.ts";
+
+let browser: Browser;
+let meeting: Meeting;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+beforeEach(async () => {
+  meeting = await Meeting.open();
+});
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  await meeting.close();
+});
+
+async function ready(): Promise<Opened> {
+  const opened = await open(browser, meeting);
+  await meeting.hears("ready");
+  return opened;
+}
+
+test("the page greets its meeting, shows who it is, and complains about nothing", async () => {
+  const { page, complaints } = await ready();
+  assert.equal(await page.textContent("#name"), "Ada");
+  assert.equal(await page.textContent("#company"), "Acme");
+  const [upgrade] = meeting.upgrades;
+  assert.equal(upgrade?.get("meeting_id"), "mtg_1");
+  assert.equal(upgrade?.get("t"), "sealed-token-of-the-test");
+  assert.deepEqual(complaints, []);
+});
+
+test("the token is nowhere in the URL, the history or the document", async () => {
+  const { page } = await ready();
+  assert.equal(page.url(), `${meeting.origin}/bot/`);
+  assert.ok(!(await page.content()).includes("sealed-token"));
+  assert.equal(await page.evaluate(() => history.length), 2);
+  assert.equal(await page.evaluate(() => document.referrer), "");
+});
+
+test("a reload in the middle of a call is back within three seconds, with the same meeting", async () => {
+  const { page } = await ready();
+  meeting.said.clear();
+  const from = performance.now();
+  await page.reload();
+  await meeting.hears("ready");
+  assert.ok(performance.now() - from < 3_000, `${performance.now() - from} ms`);
+  assert.equal(meeting.upgrades.at(-1)?.get("t"), "sealed-token-of-the-test");
+  assert.equal(meeting.sockets, 1);
+});
+
+test("a lost connection comes back by itself, and there is never a second one", async () => {
+  await ready();
+  for (let round = 1; round <= 3; round++) {
+    meeting.said.clear();
+    meeting.hangUp();
+    await meeting.hears("ready");
+    assert.equal(meeting.sockets, 1);
+  }
+  assert.equal(meeting.upgrades.length, 4);
+});
+
+test("a meeting that refuses is asked again at growing intervals, until it lets the page in", async () => {
+  meeting.admits = false;
+  await open(browser, meeting);
+  await meeting.asked(4);
+  const gaps = meeting.upgradedAt.slice(1).map((at, turn) => at - (meeting.upgradedAt[turn] as number));
+  assert.ok((gaps[0] as number) > 200 && (gaps[2] as number) > (gaps[0] as number), `${gaps}`);
+  meeting.admits = true;
+  await meeting.hears("ready");
+});
+
+test("facts wait for the connection, and the greeting comes before them", async () => {
+  await ready();
+  meeting.begin("utt_1", "pcm_24000");
+  meeting.hangUp();
+  await meeting.hears("speak.failed", { utterance_id: "utt_1" });
+  const types = meeting.said.all.map((said) => said.type);
+  assert.deepEqual(types, ["ready", "ready", "speak.failed"]);
+});
+
+test("a ping is answered, and a server that falls silent after one is left for a new connection", async () => {
+  const { page } = await open(browser, meeting, (opening) => opening.clock.install());
+  await page.clock.runFor(5_000);
+  await meeting.hears("ready");
+  meeting.send({ type: "ping" });
+  await meeting.hears("pong");
+  meeting.said.clear();
+  await page.clock.fastForward(71_000);
+  await meeting.hears("ready");
+  assert.equal(meeting.sockets, 1);
+});
+
+test("frames that mean nothing do no harm", async () => {
+  await ready();
+  meeting.sendRaw("{");
+  meeting.sendRaw('{"type":"dance"}');
+  meeting.audio(new Uint8Array([1, 2, 3]));
+  meeting.send({ type: "ping" });
+  await meeting.hears("pong");
+});
+
+test("each pose changes the picture, beyond what the face does by itself", async () => {
+  const { page } = await ready();
+  const settled = async (pose: string) => {
+    meeting.send({ type: "pose", pose });
+    await page.waitForSelector(`[data-activity="${pose}"]`);
+    await page.waitForTimeout(1_200);
+    return portrait(page);
+  };
+  const [idle, listening, thinking] = [await settled("idle"), await settled("listening"), await settled("thinking")];
+  const byItself = await restlessness(page);
+  for (const [one, other] of [[idle, listening], [listening, thinking], [thinking, idle]] as const) {
+    assert.ok(difference(one, other) > 1.2 * byItself, `${difference(one, other)}, by itself ${byItself}`);
+  }
+});
+
+for (const reaction of ["nod", "interested", "thinking"]) {
+  test(`the reaction ${reaction} is seen, and passes`, async () => {
+    meeting.hello = { ...meeting.hello, pose: "listening" };
+    const { page } = await ready();
+    await page.waitForTimeout(1_500);
+    const before = await restlessness(page);
+    meeting.send({ type: "react", reaction });
+    const moved = await restlessness(page);
+    await page.waitForTimeout(2_500);
+    const after = await restlessness(page);
+    assert.ok(moved > 1.5 * Math.max(before, after), `${moved}, before ${before}, after ${after}`);
+  });
+}
