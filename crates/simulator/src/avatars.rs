@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::avatar::{AvatarFault, AvatarHabits, AvatarNews, AvatarSeat, AvatarSession, driver};
 use crate::deepgram::Side;
 use crate::journal::{Entry, What};
+use crate::livekit::RoomFault;
 use crate::simulator::Simulator;
 
 /// How many sessions were started and what became of them.
@@ -155,6 +156,27 @@ impl Simulator {
                 })
                 .count()
         })
+    }
+
+    /// Makes something go wrong in a session's room.
+    pub fn room_fault(&self, session_id: &str, fault: RoomFault) {
+        self.world.livekit.fault(session_id, fault);
+    }
+
+    /// The page that plays the avatars, for a browser to open; one is enough for all sessions. It needs
+    /// to be allowed to play sound without being asked.
+    pub fn studio_url(&self) -> String {
+        format!("{}/avatar/studio", self.elevenlabs_base_url())
+    }
+
+    /// Waits until the page that plays the avatars is open.
+    pub async fn studio_opens(&self, timeout: Duration) -> Result<()> {
+        let mut open = self.world.livekit.studio.subscribe();
+        let opened = tokio::time::timeout(timeout, open.wait_for(|open| *open)).await;
+        match opened {
+            Ok(_) => Ok(()),
+            Err(_) => Err(anyhow!("no studio within {timeout:?}")),
+        }
     }
 
     /// Watches the session that this viewer token is for, without a browser, for as long as the seat is

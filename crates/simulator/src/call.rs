@@ -15,7 +15,7 @@ use crate::journal::{Entry, RequestSeen, What};
 use crate::operation::{Operation, Route, Vendor};
 use crate::server::{Aborted, aborted, send};
 use crate::world::World;
-use crate::{avatar, deepgram, elevenlabs, heygen, liveavatar, recall};
+use crate::{avatar, deepgram, elevenlabs, heygen, liveavatar, livekit, recall};
 
 /// How long the answer to Create Bot waits for a webhook that is to come first.
 const WEBHOOK_FIRST: Duration = Duration::from_secs(5);
@@ -111,10 +111,29 @@ impl Call {
 
     /// Opens a socket, to be cut at once if that is asked for.
     async fn open_socket(self, cut: bool) -> Response<Body> {
-        if self.route.operation.is_listening() {
-            self.listen(cut.then_some(ListeningDrop::Abort)).await
+        match self.route.operation.vendor() {
+            Vendor::Deepgram => self.listen(cut.then_some(ListeningDrop::Abort)).await,
+            Vendor::LiveKit => self.open_room_or_studio().await,
+            Vendor::Recall | Vendor::ElevenLabs | Vendor::LiveAvatar | Vendor::HeyGen => {
+                self.open_avatar(cut).await
+            }
+        }
+    }
+
+    async fn open_room_or_studio(mut self) -> Response<Body> {
+        let (world, request) = (self.world.clone(), self.request.clone());
+        let opened = if self.route.operation == Operation::StudioSocket {
+            livekit::studio::upgrade(world, request).await
         } else {
-            self.open_avatar(cut).await
+            livekit::signal::upgrade(world, request).await
+        };
+        match opened {
+            Ok(response) => {
+                self.entry.status = Some(response.status().as_u16());
+                self.world.write(What::Request(self.entry));
+                response
+            }
+            Err(refusal) => self.finish(refusal, None),
         }
     }
 
@@ -164,6 +183,7 @@ impl Call {
         }
         match operation.vendor() {
             Vendor::LiveAvatar | Vendor::HeyGen => self.ask_avatars(forced),
+            Vendor::LiveKit => forced.unwrap_or_else(|| self.ask_livekit()),
             Vendor::ElevenLabs => self
                 .world
                 .with(|models, _| models.elevenlabs.handle(&self.route, &self.request, forced)),
@@ -172,6 +192,16 @@ impl Call {
                     .recall
                     .handle(&self.route, &self.request, forced, now)
             }),
+        }
+    }
+
+    fn ask_livekit(&self) -> Answer {
+        if self.route.operation == Operation::Studio {
+            livekit::studio::page()
+        } else if self.route.id == "v1" {
+            livekit::signal::not_that_new()
+        } else {
+            livekit::signal::validate(&self.world, &self.request)
         }
     }
 
@@ -224,6 +254,7 @@ impl Call {
         match operation.vendor() {
             Vendor::Recall => recall::for_status(code),
             Vendor::LiveAvatar => liveavatar::for_status(code),
+            Vendor::LiveKit => Answer::bytes(code, "text/plain", "refused"),
             Vendor::HeyGen => heygen::for_status(code),
             Vendor::Deepgram => self
                 .world

@@ -26,6 +26,7 @@ pub mod audio;
 mod audio_script;
 mod avatar;
 mod avatars;
+mod browser;
 mod call;
 mod clock;
 mod config;
@@ -37,6 +38,7 @@ mod heygen;
 mod journal;
 mod listening;
 mod liveavatar;
+mod livekit;
 mod media_client;
 mod operation;
 mod recall;
@@ -57,12 +59,14 @@ pub use avatar::{
     AvatarUtteranceState, AvatarViewer,
 };
 pub use avatars::{AvatarBalance, AvatarOverlap};
+pub use browser::{Autoplay, Browser, Notice, Page};
 pub use config::SimulatorConfig;
 pub use deepgram::{
     ControlMessage, ListeningDrop, ListeningNews, ListeningSession, ScriptedResult, Side,
 };
 pub use faults::{Fault, FaultBody, NEVER_ANSWERED};
 pub use journal::{Entry, RequestSeen, WebhookSent, What};
+pub use livekit::RoomFault;
 pub use operation::Operation;
 pub use recall::{AudioConnection, AudioEnd, AudioNews, AudioSent, BotState, Heard, HeardAudio};
 pub use script::{

@@ -68,6 +68,12 @@ pub enum Operation {
     /// The handshake of a session's socket, `LiveAvatar`'s `ws_url` or `HeyGen`'s
     /// `realtime_endpoint`.
     AvatarSocket,
+    /// A viewer's way into a session's room, and the call that tells why it is closed.
+    RoomJoin,
+    RoomValidate,
+    /// The page that plays the avatars, and its socket.
+    Studio,
+    StudioSocket,
 }
 
 /// Whose API a call belongs to.
@@ -78,6 +84,7 @@ pub(crate) enum Vendor {
     Deepgram,
     LiveAvatar,
     HeyGen,
+    LiveKit,
 }
 
 impl Operation {
@@ -98,7 +105,10 @@ impl Operation {
 
     /// Whether the answer is a WebSocket.
     pub(crate) fn is_socket(self) -> bool {
-        matches!(self, Self::Listen | Self::AvatarSocket)
+        matches!(
+            self,
+            Self::Listen | Self::AvatarSocket | Self::RoomJoin | Self::StudioSocket
+        )
     }
 
     pub(crate) fn vendor(self) -> Vendor {
@@ -163,6 +173,9 @@ impl Operation {
             | Self::HeyGenList
             | Self::HeyGenListV2
             | Self::HeyGenAvatars => Vendor::HeyGen,
+            Self::RoomJoin | Self::RoomValidate | Self::Studio | Self::StudioSocket => {
+                Vendor::LiveKit
+            }
         }
     }
 }
@@ -308,6 +321,12 @@ fn avatar_route(method: &Method, segments: &[&str]) -> Option<Result<Route, NoRo
         ["v2-alpha", "interactive-avatar", "session", id] => {
             (Method::GET, Operation::AvatarSocket, *id)
         }
+        ["livekit", "rtc"] => (Method::GET, Operation::RoomJoin, ""),
+        ["livekit", "rtc", "validate"] => (Method::GET, Operation::RoomValidate, ""),
+        // Newer clients try this first and take the older path when it is not there.
+        ["livekit", "rtc", "v1", ..] => (Method::GET, Operation::RoomValidate, "v1"),
+        ["avatar", "studio"] => (Method::GET, Operation::Studio, ""),
+        ["avatar", "studio", "socket"] => (Method::GET, Operation::StudioSocket, ""),
         ["liveavatar", "v1", rest @ ..] => liveavatar_call(rest)?,
         ["heygen", version, rest @ ..] => {
             let (method, operation) = heygen_call(version, rest)?;

@@ -23,7 +23,8 @@ const MAX_REFUSAL: usize = 500;
 
 pub(crate) fn request(request: &Request, json: &Value) -> RequestSeen {
     let path = request.uri().path();
-    let signed = path.starts_with("/media/") || path.contains("/download/");
+    let signed =
+        path.starts_with("/media/") || path.contains("/download/") || path.starts_with("/livekit/");
     let headers = request
         .headers()
         .iter()

@@ -17,6 +17,7 @@ use crate::config::SimulatorConfig;
 use crate::courier::{self, Parcel};
 use crate::faults::{Fault, Faults, Scope};
 use crate::journal::{Entry, WebhookSent, What};
+use crate::livekit::LiveKit;
 use crate::media_client;
 use crate::operation::Operation;
 use crate::recall::{BotState, Heard};
@@ -414,6 +415,7 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
         measure_pace: config.deepgram_pace,
         seed,
     };
+    let livekit = Arc::<LiveKit>::default();
     let avatars = avatar::Settings {
         liveavatar_api_key: config.liveavatar_api_key,
         heygen_api_key: config.heygen_api_key,
@@ -432,13 +434,14 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
             ),
             elevenlabs: elevenlabs::Model::new(elevenlabs, spoken.clone()),
             deepgram: deepgram::Model::new(deepgram, voices.clone()),
-            avatars: Avatars::new(avatars, spoken.clone()),
+            avatars: Avatars::new(avatars, spoken.clone(), livekit.clone()),
             heygen_tokens: heygen::Tokens::new(seed),
             faults: Faults::default(),
             webhook_url: config.webhook_url,
         },
         spoken,
         voices,
+        livekit,
         webhook_secret: config.webhook_secret,
         speech_latency: config.speech_latency,
         speech_chunk_interval: config.speech_chunk_interval,

@@ -12,6 +12,7 @@ use crate::avatar::Avatars;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::journal::{Journal, What};
+use crate::livekit::LiveKit;
 use crate::spoken::Spoken;
 use crate::{deepgram, elevenlabs, heygen, recall};
 
@@ -23,6 +24,8 @@ pub(crate) struct World {
     pub(crate) spoken: Arc<Spoken>,
     /// What people in calls say, as sound.
     pub(crate) voices: Arc<Voices>,
+    /// The rooms of avatar sessions.
+    pub(crate) livekit: Arc<LiveKit>,
     pub(crate) webhook_secret: String,
     pub(crate) speech_latency: Duration,
     pub(crate) speech_chunk_interval: Duration,
@@ -56,6 +59,7 @@ pub(crate) struct Parts {
     pub(crate) models: Models,
     pub(crate) spoken: Arc<Spoken>,
     pub(crate) voices: Arc<Voices>,
+    pub(crate) livekit: Arc<LiveKit>,
     pub(crate) webhook_secret: String,
     pub(crate) speech_latency: Duration,
     pub(crate) speech_chunk_interval: Duration,
@@ -70,6 +74,7 @@ impl World {
             journal: Journal::default(),
             spoken: parts.spoken,
             voices: parts.voices,
+            livekit: parts.livekit,
             webhook_secret: parts.webhook_secret,
             speech_latency: parts.speech_latency,
             speech_chunk_interval: parts.speech_chunk_interval,

@@ -35,6 +35,7 @@ pub(crate) use self::session::{Session, Terms};
 pub(crate) use self::utterance::{SAMPLE_RATE, lasts};
 use crate::answer::Request;
 use crate::deepgram::Side;
+use crate::livekit::LiveKit;
 use crate::operation::Route;
 use crate::recall::ids::Ids;
 use crate::spoken::Spoken;
@@ -57,6 +58,7 @@ pub(crate) struct Avatars {
     settings: Settings,
     pub(crate) ids: Ids,
     spoken: Arc<Spoken>,
+    livekit: Arc<LiveKit>,
     streams: Vec<Arc<Stream>>,
 }
 
@@ -94,11 +96,12 @@ pub(crate) struct Wanted {
 }
 
 impl Avatars {
-    pub(crate) fn new(settings: Settings, spoken: Arc<Spoken>) -> Self {
+    pub(crate) fn new(settings: Settings, spoken: Arc<Spoken>, livekit: Arc<LiveKit>) -> Self {
         Self {
             ids: Ids::new(settings.seed.wrapping_add(3)),
             settings,
             spoken,
+            livekit,
             streams: Vec::new(),
         }
     }
@@ -160,7 +163,12 @@ impl Avatars {
             free: wanted.free,
             habits: self.settings.habits.clone(),
         };
-        let session = Session::new(terms, self.settings.time_scale, self.spoken.clone(), now);
+        let session = Session::new(
+            terms,
+            self.settings.time_scale,
+            (self.spoken.clone(), self.livekit.clone()),
+            now,
+        );
         let stream = Arc::new(Stream {
             session: Mutex::new(session),
             changed: Notify::new(),

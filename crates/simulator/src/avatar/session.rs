@@ -20,6 +20,7 @@ use super::state::{
 };
 use super::voice::{Voice, VoiceEvent};
 use crate::deepgram::Side;
+use crate::livekit::LiveKit;
 use crate::recall::ids::Ids;
 use crate::spoken::Spoken;
 
@@ -59,6 +60,8 @@ pub(crate) struct Session {
     /// When `HeyGen` was told to begin, in a second call.
     pub(crate) begun_at: Option<Timestamp>,
     ended: Option<AvatarEnded>,
+    /// Its end was not told, and its room is still there.
+    ended_silently: bool,
     /// Paid for until then.
     paid_until: Option<Timestamp>,
     credits: u32,
@@ -75,6 +78,7 @@ pub(crate) struct Session {
     deviations: Vec<String>,
     ids: Ids,
     spoken: Arc<Spoken>,
+    livekit: Arc<LiveKit>,
     news: Vec<(Timestamp, AvatarNews)>,
 }
 
@@ -87,7 +91,12 @@ enum Due {
 }
 
 impl Session {
-    pub(crate) fn new(terms: Terms, scale: f64, spoken: Arc<Spoken>, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        terms: Terms,
+        scale: f64,
+        (spoken, livekit): (Arc<Spoken>, Arc<LiveKit>),
+        now: Timestamp,
+    ) -> Self {
         Self {
             voice: Voice::new(scale, terms.habits.reaction),
             ids: Ids::new(terms.seed),
@@ -96,6 +105,7 @@ impl Session {
             started_at: None,
             begun_at: None,
             ended: None,
+            ended_silently: false,
             paid_until: None,
             credits: 0,
             last_sign: now,
@@ -109,6 +119,7 @@ impl Session {
             violations: Vec::new(),
             deviations: Vec::new(),
             spoken,
+            livekit,
             news: Vec::new(),
         }
     }
@@ -141,6 +152,11 @@ impl Session {
         self.started_at.is_some() && self.ended.is_none()
     }
 
+    /// Whether there is a room that viewers can be in.
+    pub(crate) fn has_room(&self) -> bool {
+        self.is_live() || self.ended_silently
+    }
+
     pub(crate) fn credits(&self) -> u32 {
         self.credits
     }
@@ -152,6 +168,7 @@ impl Session {
         if !self.terms.free {
             self.pay(now);
         }
+        self.livekit.appear(&self.terms.id, &self.terms.avatar);
         self.note(now, AvatarNews::Started);
     }
 
@@ -178,11 +195,15 @@ impl Session {
         });
         let spoken = self.spoken.clone();
         self.voice.cut(now, Said::Lost, &spoken);
-        for viewer in &mut self.viewers {
-            viewer.left_at.get_or_insert(now);
-        }
-        if !silently {
+        self.ended_silently = silently;
+        if silently {
+            self.livekit.studio.hush(&self.terms.id);
+        } else {
             self.tell_end();
+            self.livekit.vanish(&self.terms.id);
+            for viewer in &mut self.viewers {
+                viewer.left_at.get_or_insert(now);
+            }
         }
         self.note(now, AvatarNews::Ended { reason, by });
     }

@@ -5,6 +5,7 @@
     reason = "a broken bench fails the test that uses it"
 )]
 
+pub(crate) mod avatar;
 pub(crate) mod listener;
 
 use std::sync::{Arc, Mutex};

@@ -90,6 +90,7 @@ impl Session {
         }
         self.note_late_chunk(event_id, now);
         let (utterance, new) = self.voice.append(event_id, pcm, now);
+        self.show_sound(utterance, pcm, now);
         if new {
             self.note(now, AvatarNews::Fed { utterance });
         } else {
@@ -102,6 +103,14 @@ impl Session {
             }
         }
         self.tell_appended(utterance, event_id);
+    }
+
+    /// Lets the viewers hear the newest piece when its time has come.
+    fn show_sound(&self, utterance: usize, pcm: &[u8], now: Timestamp) {
+        let pieces = self.voice.utterances()[utterance].pieces();
+        let from = pieces.last().map_or(now, |piece| piece.from);
+        let soon = Duration::try_from(from.duration_since(now)).unwrap_or_default();
+        self.livekit.studio.say(&self.terms.id, soon, pcm);
     }
 
     /// Only the next piece tells that the one before was not the last, which may be short.
@@ -152,6 +161,7 @@ impl Session {
         self.last_sign = now;
         let spoken = self.spoken.clone();
         let cut = self.voice.cut(now, Said::Interrupted, &spoken);
+        self.livekit.studio.hush(&self.terms.id);
         self.tell_interrupted(&cut, event_id);
         self.interrupts.push(AvatarInterrupt {
             event_id: event_id.map(str::to_owned),
@@ -195,6 +205,7 @@ impl Session {
         self.last_sign = now;
         let spoken = self.spoken.clone();
         let utterance = self.voice.tell(text, task, pcm, now, &spoken);
+        self.show_sound(utterance, pcm, now);
         self.note(now, AvatarNews::Fed { utterance });
         utterance
     }

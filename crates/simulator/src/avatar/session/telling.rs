@@ -66,6 +66,7 @@ impl Session {
         }
         let before = std::mem::replace(&mut self.shown, state);
         self.note(at, AvatarNews::State(state));
+        self.livekit.studio.look(&self.terms.id, state);
         if self.terms.habits.dialect.states() {
             let event_id = self.ids.uuid();
             self.wire

@@ -39,7 +39,7 @@ impl Desk {
             seed: 7,
         };
         Self {
-            avatars: Avatars::new(settings, spoken.clone()),
+            avatars: Avatars::new(settings, spoken.clone(), Arc::default()),
             spoken,
             now: "2026-11-22T10:00:00Z".parse().unwrap(),
         }
