@@ -26,7 +26,7 @@ export async function launch(wishes: Wishes = {}): Promise<Browser> {
       "--no-sandbox",
       "--disable-gpu",
       "--disable-features=WebRtcHideLocalIpsWithMdns",
-      "--autoplay-policy=user-gesture-required",
+      "--autoplay-policy=document-user-activation-required",
       "--disable-background-timer-throttling",
       "--disable-renderer-backgrounding",
       "--disable-backgrounding-occluded-windows",

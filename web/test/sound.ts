@@ -70,6 +70,11 @@ export async function tap(page: Page): Promise<void> {
   });
 }
 
+/** Waits until the tap records. */
+export async function recording(page: Page): Promise<void> {
+  await page.waitForFunction(() => (globalThis as unknown as Recorder).heard.length > 0);
+}
+
 /** What the tap recorded since the last call. */
 export async function tapped(page: Page): Promise<Float32Array> {
   return joined(await page.evaluate(takeHeard));

@@ -43,3 +43,22 @@ export function pitch(samples: ArrayLike<number>, rate: number): number {
   const [first, last] = [rises[0], rises.at(-1)];
   return first === undefined || last === undefined ? 0 : ((rises.length - 1) * rate) / (last - first);
 }
+
+/** A sound file. */
+export function wav(samples: Float32Array, rate: number): Uint8Array {
+  const data = pcm(samples);
+  const header = Buffer.alloc(44);
+  header.write("RIFF", 0);
+  header.writeUInt32LE(36 + data.length, 4);
+  header.write("WAVEfmt ", 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(rate, 24);
+  header.writeUInt32LE(2 * rate, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write("data", 36);
+  header.writeUInt32LE(data.length, 40);
+  return Buffer.concat([header, data]);
+}
