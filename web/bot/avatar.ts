@@ -4,8 +4,19 @@
 // still or is gone is said and given up; at most two rooms are open. What replaces a missing picture is the stage's
 // business, starting and stopping sessions the meeting's.
 
-import { DisconnectReason, Room, RoomEvent, Track, type RemoteTrack } from "livekit-client";
+import {
+  DisconnectReason,
+  LogLevel,
+  Room,
+  RoomEvent,
+  setLogLevel,
+  Track,
+  type RemoteTrack,
+} from "livekit-client";
 import type { AvatarRoom, FromPage } from "./protocol.ts";
+
+// Its log quotes addresses, which carry the viewer's token.
+setLogLevel(LogLevel.silent);
 
 /** The avatar's name in its room; everybody else there is ignored. */
 const AVATAR_IDENTITY = "heygen";

@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import type { Browser, Page } from "playwright-core";
 import { launch, open } from "./browser.ts";
 import { Meeting } from "./meeting.ts";
-import { HEARD_RATE, LISTENING, Listener, recording, tap, tapped } from "./sound.ts";
+import { HEARD_RATE, LISTENING, Listener, loudest, recording, tap, tapped } from "./sound.ts";
 import { RATE, pcm, pitch, rms, tone, wav } from "./tones.ts";
 
 /** Four seconds of 440 Hz, as the speech synthesizer encodes: 22,050 Hz, 32 kbit/s, mono. */
@@ -279,14 +279,4 @@ function assertSame(heard: Float32Array, said: Float32Array): void {
     .subarray(128)
     .reduce((most, sample, at) => Math.max(most, Math.abs(sample - (said[at + 128 + Math.min(1, shift)] as number))), 0);
   assert.ok(worst < 1e-4, `off by ${worst}`);
-}
-
-/** The loudest second of a recording. */
-function loudest(samples: Float32Array): Float32Array {
-  let best = samples.subarray(0, HEARD_RATE);
-  for (let from = 0; from + HEARD_RATE <= samples.length; from += HEARD_RATE / 4) {
-    const part = samples.subarray(from, from + HEARD_RATE);
-    if (rms(part) > rms(best)) best = part;
-  }
-  return best;
 }

@@ -2,6 +2,7 @@
 
 import type { Browser, Page } from "playwright-core";
 import type { Meeting } from "./meeting.ts";
+import { rms } from "./tones.ts";
 
 /** Lets a recording page capture the page under test without anybody choosing it. */
 export const LISTENING = [
@@ -78,6 +79,16 @@ export async function recording(page: Page): Promise<void> {
 /** What the tap recorded since the last call. */
 export async function tapped(page: Page): Promise<Float32Array> {
   return joined(await page.evaluate(takeHeard));
+}
+
+/** The loudest second of a recording. */
+export function loudest(samples: Float32Array): Float32Array {
+  let best = samples.subarray(0, HEARD_RATE);
+  for (let from = 0; from + HEARD_RATE <= samples.length; from += HEARD_RATE / 4) {
+    const part = samples.subarray(from, from + HEARD_RATE);
+    if (rms(part) > rms(best)) best = part;
+  }
+  return best;
 }
 
 function takeHeard(): string {
