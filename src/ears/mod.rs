@@ -8,12 +8,12 @@
 
 mod socket;
 mod text;
+mod timer;
 
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
     rc::{Rc, Weak},
-    time::Duration,
 };
 
 use attache_meeting::{
@@ -24,12 +24,11 @@ use attache_meeting::{
         recall::{MediaFrame, read_media_frame},
     },
 };
-use jiff::Timestamp;
 use serde_json::json;
 use web_sys::MessageEvent;
-use worker::{Delay, Result, WebSocket};
+use worker::{Result, WebSocket};
 
-use self::{socket::Socket, text::TextReader};
+use self::{socket::Socket, text::TextReader, timer::Timer};
 use crate::{clock, log, objects::Shell, vendor_http};
 
 /// How many kinds of useless frames are written down.
@@ -44,8 +43,7 @@ pub(crate) struct Ears {
     dials: Cell<u64>,
     /// The transcriber's socket, with its number.
     vendor: RefCell<Option<(u64, Socket)>>,
-    /// When the timer that is set rings.
-    timer: Cell<Option<Timestamp>>,
+    timer: Timer,
     /// The text and the sound of the frame at hand; kept so that a frame need not allocate.
     text: RefCell<TextReader>,
     sound: RefCell<Vec<u8>>,
@@ -58,16 +56,25 @@ impl Ears {
         let seed = u64::from_le_bytes(clock::random());
         let now = clock::now();
         let stt = DeepgramStt::connect(options, plan.origin, plan.sessions, seed, now);
-        let ears = Rc::new(Self {
-            shell: Rc::downgrade(shell),
-            stt: RefCell::new(stt),
-            media: RefCell::new(None),
-            dials: Cell::new(0),
-            vendor: RefCell::new(None),
-            timer: Cell::new(None),
-            text: RefCell::new(TextReader::new()),
-            sound: RefCell::new(Vec::new()),
-            noted: RefCell::new(BTreeSet::new()),
+        let ears = Rc::new_cyclic(|ears: &Weak<Self>| {
+            let rung = ears.clone();
+            let timer = Timer::new(move || {
+                if let Some(ears) = rung.upgrade() {
+                    ears.timer.rang();
+                    ears.poll();
+                }
+            });
+            Self {
+                shell: Rc::downgrade(shell),
+                stt: RefCell::new(stt),
+                media: RefCell::new(None),
+                dials: Cell::new(0),
+                vendor: RefCell::new(None),
+                timer,
+                text: RefCell::new(TextReader::new()),
+                sound: RefCell::new(Vec::new()),
+                noted: RefCell::new(BTreeSet::new()),
+            }
         });
         ears.pump();
         ears
@@ -194,28 +201,10 @@ impl Ears {
 
     /// Makes sure that [`Self::poll`] is called in time. A timer that rings earlier stays: most frames move the time
     /// on, and setting a timer for each would cost more than the frame.
-    fn set_timer(self: &Rc<Self>) {
-        let Some(at) = self.stt.borrow().deadline() else {
-            return;
-        };
-        if self.timer.get().is_some_and(|set| set <= at) {
-            return;
+    fn set_timer(&self) {
+        if let Some(at) = self.stt.borrow().deadline() {
+            self.timer.set(at, clock::now());
         }
-        let Some(shell) = self.shell.upgrade() else {
-            return;
-        };
-        self.timer.set(Some(at));
-        let wait = Duration::try_from(at.duration_since(clock::now())).unwrap_or(Duration::ZERO);
-        let ears = Rc::downgrade(self);
-        shell.state.wait_until(async move {
-            Delay::from(wait).await;
-            if let Some(ears) = ears.upgrade() {
-                if ears.timer.get() == Some(at) {
-                    ears.timer.set(None);
-                }
-                ears.poll();
-            }
-        });
     }
 
     fn tell(&self, event: Event) {
@@ -241,6 +230,13 @@ impl Ears {
         });
     }
 
+    fn message(self: &Rc<Self>, link: u64, event: &MessageEvent) {
+        if let Ok(text) = self.text.borrow_mut().read(&event.data()) {
+            self.stt.borrow_mut().message(link, text, clock::now());
+        }
+        self.pump();
+    }
+
     fn vendor_closed(&self, link: u64) {
         let mut vendor = self.vendor.borrow_mut();
         if vendor.as_ref().is_some_and(|(present, _)| *present == link) {
@@ -253,11 +249,8 @@ impl Ears {
         let accepted = Socket::accept(
             socket,
             move |event| {
-                if let Some(ears) = on_message.upgrade()
-                    && let Some(text) = event.data().as_string()
-                {
-                    ears.stt.borrow_mut().message(link, &text, clock::now());
-                    ears.pump();
+                if let Some(ears) = on_message.upgrade() {
+                    ears.message(link, event);
                 }
             },
             move |code, reason| {
