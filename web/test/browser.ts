@@ -1,10 +1,10 @@
 // A real Chromium, as a bot runs it.
 
-import { access } from "node:fs/promises";
 import { chromium, type Browser, type Page } from "playwright-core";
 import type { Meeting } from "./meeting.ts";
 
-const PLACES = [process.env["CHROMIUM_BIN"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+/** `cargo xtask` finds one or installs it, and says which; without it, Debian's. */
+const CHROMIUM = process.env["CHROMIUM_BIN"] ?? "/usr/bin/chromium";
 
 /** What differs between browsers. */
 export interface Wishes {
@@ -19,7 +19,7 @@ export interface Wishes {
 export async function launch(wishes: Wishes = {}): Promise<Browser> {
   const microphone = wishes.microphone ?? true;
   return chromium.launch({
-    executablePath: await find(),
+    executablePath: CHROMIUM,
     // Playwright mutes its browsers, and a muted tab is not what is tested here.
     ignoreDefaultArgs: ["--mute-audio"],
     args: [
@@ -44,7 +44,11 @@ export interface Opened {
 }
 
 /** Opens the page as the bot does; it starts by itself, nobody clicks. */
-export async function open(browser: Browser, meeting: Meeting, prepare?: (page: Page) => Promise<void>): Promise<Opened> {
+export async function open(
+  browser: Browser,
+  meeting: Meeting,
+  prepare?: (page: Page) => Promise<unknown>,
+): Promise<Opened> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 720 } });
   const page = await context.newPage();
   const complaints: string[] = [];
@@ -55,17 +59,4 @@ export async function open(browser: Browser, meeting: Meeting, prepare?: (page: 
   await prepare?.(page);
   await page.goto(meeting.pageUrl);
   return { page, complaints };
-}
-
-async function find(): Promise<string> {
-  for (const place of PLACES) {
-    if (!place) continue;
-    try {
-      await access(place);
-      return place;
-    } catch {
-      // The next one, then.
-    }
-  }
-  throw new Error("no Chromium found: install Debian's package `chromium`, or set CHROMIUM_BIN");
 }

@@ -2,6 +2,8 @@
 
 /** No step of a test on a busy machine takes longer. */
 const PATIENCE_MS = 20_000;
+/** How much of what came helps to understand a failure. */
+const TOLD = 12;
 
 /** Collects items and wakes those who wait for one. */
 export class Mailbox<T> {
@@ -30,7 +32,10 @@ export class Mailbox<T> {
       const found = look();
       if (found !== undefined) return found;
       const left = deadline - performance.now();
-      if (left <= 0) throw new Error(`waited in vain for ${what}; came: ${JSON.stringify(this.all)}`);
+      if (left <= 0) {
+        const came = JSON.stringify(this.all.slice(-TOLD));
+        throw new Error(`waited in vain for ${what}; at last came: ${came}`);
+      }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#wake.push(() => {

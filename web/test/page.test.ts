@@ -4,6 +4,7 @@ import type { Browser } from "playwright-core";
 import { launch, open, type Opened } from "./browser.ts";
 import { Meeting } from "./meeting.ts";
 import { difference, portrait, restlessness } from "./picture.ts";
+import { MP3_TONE, pcm, tone } from "./tones.ts";
 
 let browser: Browser;
 let meeting: Meeting;
@@ -134,3 +135,34 @@ for (const reaction of ["nod", "interested", "thinking"]) {
     assert.ok(moved > 1.5 * Math.max(before, after), `${moved}, before ${before}, after ${after}`);
   });
 }
+
+test("nothing piles up: after many utterances, gestures and connections the page is as small as before", async () => {
+  const { page } = await ready();
+  const tools = await page.context().newCDPSession(page);
+  await tools.send("Performance.enable");
+  const size = async () => {
+    await tools.send("HeapProfiler.collectGarbage");
+    const { metrics } = await tools.send("Performance.getMetrics");
+    const value = (name: string) => metrics.find((metric) => metric.name === name)?.value ?? Number.NaN;
+    return { heap: value("JSHeapUsedSize"), nodes: value("Nodes"), listeners: value("JSEventListeners") };
+  };
+  const live = async (rounds: number) => {
+    for (let round = 0; round < rounds; round++) {
+      meeting.said.clear();
+      meeting.hangUp();
+      await meeting.hears("ready");
+      for (let number = 0; number < 20; number++) {
+        meeting.speak(`utt_${number}`, number % 2 ? "mp3" : "pcm_24000", number % 2 ? MP3_TONE : pcm(tone(440, 5)));
+        meeting.send({ type: "react", reaction: "nod" });
+      }
+      meeting.send({ type: "interrupt" });
+      await meeting.hears("playing", { utterance_id: "utt_19", interrupted: true });
+    }
+  };
+  await live(1);
+  const before = await size();
+  await live(4);
+  const now = await size();
+  assert.ok(now.heap - before.heap < 1_000_000, `${before.heap} B grew to ${now.heap} B`);
+  assert.ok(now.nodes <= before.nodes + 2 && now.listeners <= before.listeners + 2, JSON.stringify([before, now]));
+});

@@ -1,6 +1,11 @@
 // Sounds whose every sample is known.
 
+import { readFileSync } from "node:fs";
+
 export const RATE = 24_000;
+
+/** Four seconds of 440 Hz, as the speech synthesizer encodes: 22,050 Hz, 32 kbit/s, mono. */
+export const MP3_TONE: Uint8Array = readFileSync(new URL("assets/tone_440.mp3", import.meta.url));
 
 /** A steady tone. */
 export function tone(hertz: number, seconds: number, rate = RATE, loudness = 0.5): Float32Array {

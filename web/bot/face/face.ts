@@ -10,6 +10,9 @@ const FRAME_MS = 1000 / 30;
 /** Nobody sees the difference while nothing is said. */
 const CALM_FRAME_MS = 1000 / 15;
 
+/** Time to wait for the display's next frame, on average. */
+const EARLY_MS = 10;
+
 const LABELS: Record<Activity, string> = {
   idle: "",
   listening: "Listening",
@@ -40,17 +43,17 @@ export class Face {
   #activity: Activity | undefined;
   #hidden = false;
   #busyUntil = 0;
-  #last = 0;
   #audibleUntil = 0;
 
   constructor(root: HTMLElement) {
     this.#root = root;
     this.#figure = new Figure(find(root, "#figure"));
-    const paint = (now: number) => {
-      requestAnimationFrame(paint);
-      this.#paint(now);
-    };
-    requestAnimationFrame(paint);
+    const next = () =>
+      requestAnimationFrame((now) => {
+        // Asking for every display frame and painting few of them costs more than the painting.
+        setTimeout(next, this.#paint(now) - EARLY_MS);
+      });
+    next();
   }
 
   /** Moves its mouth with what is heard. */
@@ -81,15 +84,14 @@ export class Face {
     this.#hidden = hidden;
   }
 
-  #paint(now: number): void {
+  /** Paints, and tells how long the picture may stand. */
+  #paint(now: number): number {
     const heard = this.#heard();
     const sound = heard ? listen(heard.samples, heard.rate) : { loudness: 0, brightness: 0 };
     if (sound.loudness > AUDIBLE) this.#audibleUntil = now + PAUSE_MS;
     const speaking = heard?.speaking || now < this.#audibleUntil;
     const calm = !speaking && now > this.#busyUntil && this.#activity !== "speaking";
-    // Half a display frame early is closer than half a frame late.
-    if (this.#hidden || now - this.#last < (calm ? CALM_FRAME_MS : FRAME_MS) - 8) return;
-    this.#last = now;
+    if (this.#hidden) return CALM_FRAME_MS;
     const frame = this.#motion.step(now, { pose: this.#pose, speaking, ...sound });
     this.#figure.draw(frame);
     if (frame.activity !== this.#activity) {
@@ -97,6 +99,7 @@ export class Face {
       this.#root.dataset["activity"] = frame.activity;
       find(this.#root, "#state").textContent = LABELS[frame.activity];
     }
+    return calm ? CALM_FRAME_MS : FRAME_MS;
   }
 }
 

@@ -11,7 +11,7 @@ export const SIZE = 720;
 const HEAD = { x: 360, y: 322, width: 150, height: 178 };
 /** The head turns about the neck. */
 const PIVOT = { x: 360, y: 500 };
-const EYE = { apart: 62, y: -14, width: 33, height: 27 };
+const EYE = { apart: 62, y: -12, width: 33, height: 26 };
 const MOUTH_Y = 84;
 
 const SKIN = "#f3cfae";
@@ -35,8 +35,8 @@ const LIGHTS: Record<Activity, string> = {
 /** Paints frames. */
 export class Figure {
   readonly #context: CanvasRenderingContext2D;
-  readonly #body = layer(paintBody);
-  readonly #head = layer(paintHead);
+  readonly #body = new Layer(50, 430, 620, 290, paintBody);
+  readonly #head = new Layer(150, 76, 420, 434, paintHead);
 
   constructor(canvas: HTMLCanvasElement) {
     const context = canvas.getContext("2d");
@@ -51,27 +51,47 @@ export class Figure {
     halo(paint, frame);
     paint.save();
     paint.translate(0, -2 * frame.breath);
-    paint.drawImage(this.#body, 0, 0);
+    this.#body.copyTo(paint);
     paint.restore();
     paint.save();
     paint.translate(PIVOT.x + frame.x, PIVOT.y + frame.y);
     paint.rotate(frame.tilt);
     paint.scale(frame.scale, frame.scale);
     paint.translate(-PIVOT.x, -PIVOT.y);
-    paint.drawImage(this.#head, 0, 0);
+    this.#head.copyTo(paint);
     lights(paint, frame);
     paint.translate(HEAD.x + frame.yaw * 20, HEAD.y + frame.pitch * 20);
     face(paint, frame);
     paint.restore();
+    thoughts(paint, frame);
   }
 }
 
-function layer(paint: (paint: CanvasRenderingContext2D) => void): HTMLCanvasElement {
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = SIZE;
-  const context = canvas.getContext("2d");
-  if (context) paint(context);
-  return canvas;
+/** Something painted once; no larger than it must be, as copying is most of a frame's work. */
+class Layer {
+  readonly #canvas = document.createElement("canvas");
+  readonly #x: number;
+  readonly #y: number;
+
+  constructor(
+    x: number,
+    y: number,
+    width: number,
+    height: number,
+    fill: (paint: CanvasRenderingContext2D) => void,
+  ) {
+    this.#x = x;
+    this.#y = y;
+    this.#canvas.width = width;
+    this.#canvas.height = height;
+    const paint = this.#canvas.getContext("2d");
+    paint?.translate(-x, -y);
+    if (paint) fill(paint);
+  }
+
+  copyTo(paint: CanvasRenderingContext2D): void {
+    paint.drawImage(this.#canvas, this.#x, this.#y);
+  }
 }
 
 function paintBody(paint: CanvasRenderingContext2D): void {
@@ -89,9 +109,9 @@ function paintBody(paint: CanvasRenderingContext2D): void {
   // Shirt in the neckline.
   paint.fillStyle = SHIRT;
   paint.beginPath();
-  paint.moveTo(284, 548);
-  paint.lineTo(360, 716);
-  paint.lineTo(436, 548);
+  paint.moveTo(280, 562);
+  paint.lineTo(360, 720);
+  paint.lineTo(440, 562);
   paint.closePath();
   paint.fill();
   // Neck, and the shadow of the chin on it.
@@ -189,18 +209,24 @@ function paintHead(paint: CanvasRenderingContext2D): void {
   paint.bezierCurveTo(196, -90, 160, -226, 0, -226);
   paint.bezierCurveTo(-160, -226, -196, -90, -154, 40);
   paint.fill();
-  paint.strokeStyle = "rgba(255, 255, 255, 0.10)";
-  paint.lineWidth = 7;
+  // A sheen, and the parting.
+  const sheen = paint.createLinearGradient(0, -215, 0, -110);
+  sheen.addColorStop(0, "rgba(255, 255, 255, 0)");
+  sheen.addColorStop(0.5, "rgba(255, 255, 255, 0.13)");
+  sheen.addColorStop(1, "rgba(255, 255, 255, 0)");
+  paint.fillStyle = sheen;
+  paint.beginPath();
+  paint.moveTo(-128, -112);
+  paint.bezierCurveTo(-96, -190, 40, -220, 120, -128);
+  paint.bezierCurveTo(40, -176, -60, -160, -128, -112);
+  paint.fill();
+  paint.strokeStyle = "rgba(25, 18, 40, 0.35)";
+  paint.lineWidth = 3;
   paint.lineCap = "round";
-  for (const [from, bend, to] of [
-    [-96, -188, -4],
-    [-62, -176, 62],
-  ] as const) {
-    paint.beginPath();
-    paint.moveTo(from, -146);
-    paint.quadraticCurveTo((from + to) / 2, bend, to, -158);
-    paint.stroke();
-  }
+  paint.beginPath();
+  paint.moveTo(-62, -136);
+  paint.quadraticCurveTo(-66, -176, -34, -212);
+  paint.stroke();
   paintHeadset(paint);
 }
 
@@ -252,6 +278,20 @@ function halo(paint: CanvasRenderingContext2D, frame: Frame): void {
   paint.fill();
 }
 
+/** Three dots that come and go: readable even where the picture is as small as a stamp. */
+function thoughts(paint: CanvasRenderingContext2D, frame: Frame): void {
+  if (frame.ponder < 0.02) return;
+  for (const [dot, [x, y, size]] of [
+    [542, 196, 9],
+    [574, 162, 12],
+    [614, 122, 16],
+  ].entries() as IterableIterator<[number, [number, number, number]]>) {
+    const shine = 0.55 + 0.45 * Math.sin(2 * Math.PI * (frame.beat - dot / 4));
+    paint.fillStyle = `rgba(255, 236, 200, ${frame.ponder * shine})`;
+    disc(paint, x, y, size * (0.85 + 0.15 * shine));
+  }
+}
+
 function lights(paint: CanvasRenderingContext2D, frame: Frame): void {
   const colour = LIGHTS[frame.activity];
   for (const side of [-1, 1]) {
@@ -288,7 +328,15 @@ function eye(paint: CanvasRenderingContext2D, frame: Frame): void {
   const height = EYE.height * (1 + 0.22 * frame.widen);
   const open = 1 - frame.lids;
   const top = -height * (2 * open - 1);
+  const side = lidSide(top, height);
+  // What the lid covers is not painted, so the skin needs no imitation.
   paint.save();
+  paint.beginPath();
+  paint.moveTo(-EYE.width, height);
+  paint.lineTo(-EYE.width, side);
+  paint.quadraticCurveTo(0, 2 * top - side, EYE.width, side);
+  paint.lineTo(EYE.width, height);
+  paint.clip();
   paint.beginPath();
   paint.ellipse(0, 0, EYE.width, height, 0, 0, 2 * Math.PI);
   paint.clip();
@@ -304,16 +352,9 @@ function eye(paint: CanvasRenderingContext2D, frame: Frame): void {
   paint.fillStyle = "rgba(255, 255, 255, 0.92)";
   disc(paint, x + 6, y - 7, 4.6);
   disc(paint, x - 5, y + 6, 2.2);
-  // The upper lid, with the shade it casts.
+  // The shade of the lid.
   paint.fillStyle = "rgba(90, 60, 60, 0.16)";
-  paint.fillRect(-EYE.width, top - 2 * height, 2 * EYE.width, 2 * height + 7);
-  paint.fillStyle = SKIN;
-  paint.beginPath();
-  paint.moveTo(-EYE.width, -height);
-  paint.lineTo(-EYE.width, lidSide(top, height));
-  paint.quadraticCurveTo(0, 2 * top - lidSide(top, height), EYE.width, lidSide(top, height));
-  paint.lineTo(EYE.width, -height);
-  paint.fill();
+  paint.fillRect(-EYE.width, -height, 2 * EYE.width, top + height + 7);
   paint.restore();
   // The lash line follows the lid.
   paint.strokeStyle = INK;
@@ -323,9 +364,9 @@ function eye(paint: CanvasRenderingContext2D, frame: Frame): void {
   if (open > 0.97) {
     paint.ellipse(0, 0, EYE.width, height, 0, Math.PI * 1.06, Math.PI * 1.94);
   } else {
-    const reach = EYE.width * Math.sqrt(Math.max(0.25, 1 - (lidSide(top, height) / height) ** 2));
-    paint.moveTo(-reach, lidSide(top, height));
-    paint.quadraticCurveTo(0, 2 * top - lidSide(top, height), reach, lidSide(top, height));
+    const reach = EYE.width * Math.sqrt(Math.max(0.25, 1 - (side / height) ** 2));
+    paint.moveTo(-reach, side);
+    paint.quadraticCurveTo(0, 2 * top - side, reach, side);
   }
   paint.stroke();
 }

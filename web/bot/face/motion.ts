@@ -39,6 +39,10 @@ export interface Frame {
   mouthWide: number;
   smile: number;
   light: number;
+  /** How much of thinking is shown. */
+  ponder: number;
+  /** Runs from 0 to 1 every second and a half. */
+  beat: number;
 }
 
 /** The parts of a frame that a pose or a reaction sets. */
@@ -67,22 +71,22 @@ const CALM: Attitude = {
   widen: 0,
   gazeX: 0,
   gazeY: 0,
-  smile: 0.45,
-  lids: 0,
+  smile: 0.6,
+  lids: 0.06,
   mouthWide: 0,
 };
 
 const ATTITUDES: Record<Activity, Attitude> = {
-  idle: { ...CALM, lids: 0.16, gazeY: 0.08 },
+  idle: { ...CALM, lids: 0.13, gazeY: 0.08, smile: 0.5 },
   listening: {
     ...CALM,
     tilt: 0.07,
     yaw: 0.12,
     scale: 1.03,
-    browLeft: 0.35,
-    browRight: 0.35,
-    widen: 0.12,
-    smile: 0.6,
+    browLeft: 0.38,
+    browRight: 0.38,
+    widen: 0.06,
+    smile: 0.8,
   },
   thinking: {
     ...CALM,
@@ -93,10 +97,11 @@ const ATTITUDES: Record<Activity, Attitude> = {
     browRight: 0.75,
     gazeX: 0.8,
     gazeY: -0.85,
+    lids: 0,
     smile: 0.12,
     mouthWide: -0.75,
   },
-  speaking: { ...CALM, browLeft: 0.12, browRight: 0.12, smile: 0.5 },
+  speaking: { ...CALM, browLeft: 0.12, browRight: 0.12, smile: 0.65 },
 };
 
 const INTERESTED: Attitude = {
@@ -105,8 +110,8 @@ const INTERESTED: Attitude = {
   scale: 1.085,
   browLeft: 1,
   browRight: 1,
-  widen: 0.6,
-  smile: 1,
+  widen: 0.5,
+  smile: 1.15,
   mouthWide: 0.5,
 };
 
@@ -138,6 +143,7 @@ export class Motion {
   #mouthOpen = 0;
   #mouthWide = 0;
   #emphasis = 0;
+  #ponder = 0;
   #reaction: { kind: Reaction; from: number } | undefined;
 
   constructor(random: () => number) {
@@ -167,6 +173,8 @@ export class Motion {
     glideAll(this.#attitude, target, passed / ATTITUDE_MS);
     this.#moveMouth(mood, passed);
     this.#moveGlance(now, passed, activity);
+    const ponders = activity === "thinking" || react.kind === "thinking";
+    this.#ponder = glide(this.#ponder, ponders ? 1 : 0, passed / ATTITUDE_MS);
     const nod = react.kind === "nod" ? react.strength : 0;
     const attitude = this.#attitude;
     const sway = (period: number, offset: number) => Math.sin((now / period) * 2 * Math.PI + offset);
@@ -182,7 +190,7 @@ export class Motion {
       breath: 0.5 + 0.5 * sway(4_600, 0),
       browLeft: attitude.browLeft + talk * 0.3,
       browRight: attitude.browRight + talk * 0.3,
-      lids: Math.max(attitude.lids * (1 - attitude.widen), this.#blink(now), 0.55 * nod),
+      lids: Math.max(attitude.lids * (1 - attitude.widen), this.#blink(now), 0.3 * nod),
       widen: attitude.widen,
       gazeX: attitude.gazeX + this.#glance.x,
       gazeY: attitude.gazeY + this.#glance.y,
@@ -190,6 +198,8 @@ export class Motion {
       mouthWide: attitude.mouthWide * (1 - this.#mouthOpen) + this.#mouthWide,
       smile: attitude.smile * (1 - 0.4 * this.#mouthOpen),
       light: activity === "speaking" ? 0.35 + 0.65 * this.#mouthOpen : 0.55 + 0.45 * sway(2_600, 0),
+      ponder: this.#ponder,
+      beat: (now / 1_500) % 1,
     };
   }
 
