@@ -434,6 +434,7 @@ fn is_public(path: &str) -> bool {
         "/healthz",
         "/openapi.json",
         "/webhooks/recall",
+        "/recall/media/{meeting_id}/",
         "/v1/meetings/{id}/live",
     ]
     .contains(&path)
