@@ -91,7 +91,7 @@ const PROMPT: RetryPolicy = DEFAULT;
 /// A connection that is tried again for as long as the call goes on, and soon: people are speaking.
 const LISTEN: RetryPolicy = RetryPolicy {
     attempts: u32::MAX,
-    min: Duration::from_millis(500),
+    min: Duration::from_millis(200),
     ..DEFAULT
 };
 
