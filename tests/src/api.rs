@@ -57,6 +57,8 @@ impl Api {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .timeout(REQUEST_TIMEOUT)
+            // A connection that was idle may be closed by the runtime just as the next request is on its way.
+            .pool_max_idle_per_host(0)
             .build()
             .expect("a client without TLS needs nothing from the system");
         Self {

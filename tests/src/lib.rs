@@ -1,11 +1,13 @@
 //! Starts the built Worker as users run it and talks to it as customers do.
 //!
-//! [`Runtime`] is the Worker under `wrangler dev`, [`Settings`] its configuration, [`Api`] a client of the public API
-//! and [`Live`] of its events. [`System`] is all of it, with the vendors of `attache-simulator` behind the Worker.
+//! [`Runtime`] is the Worker under `wrangler dev`, [`Settings`] its configuration, [`Api`] a client of the public API,
+//! [`Live`] of its events and [`AudioSocket`] of the socket for a call's sound. [`System`] is all of it, with the
+//! vendors of `attache-simulator` behind the Worker.
 //! What it guarantees: nothing it starts outlives it, no fixed ports, no wait without a bound.
 //! What it does not know: how the Worker is made.
 
 mod api;
+mod audio_socket;
 mod home;
 mod live;
 mod process;
@@ -14,6 +16,7 @@ mod settings;
 mod system;
 
 pub use api::{Answer, Api, read};
+pub use audio_socket::{AudioSocket, sign_upgrade};
 pub use home::checkout;
 pub use live::Live;
 pub use runtime::Runtime;

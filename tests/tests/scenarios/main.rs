@@ -6,8 +6,13 @@ mod alone;
 mod artifacts;
 mod booking;
 mod crash;
+mod ears;
 mod greeting;
 mod life;
+mod listening;
+mod listening_live;
+mod listening_loss;
+mod listening_socket;
 mod mutation;
 mod one_bot;
 mod panic;
@@ -30,8 +35,8 @@ use world::World;
 /// How many scenarios run at a time: they wait more than they work.
 const SIDE_BY_SIDE: usize = 12;
 
-/// The longest a scenario may take; the slowest waits for a poll of a minute.
-const LONGEST: Duration = Duration::from_secs(150);
+/// The longest a scenario may take; the slowest goes through ten minutes of a meeting, six times as fast.
+const LONGEST: Duration = Duration::from_secs(200);
 
 /// Makes a trial of each scenario.
 macro_rules! trials {
@@ -55,6 +60,13 @@ fn main() -> Result<ExitCode> {
     let side_by_side = libtest_mimic::run(&arguments, trials(&stage));
     arguments.test_threads = Some(1);
     let alone = libtest_mimic::run(&arguments, trials_alone(&stage));
+    for (n, system) in stage.world.started().enumerate() {
+        std::fs::write(
+            format!("/tmp/scen-worker-{}-{n}.log", std::process::id()),
+            system.runtime.output().join("\n"),
+        )
+        .ok();
+    } // TEMPORARY
     // The Worker stops here, and its folder goes.
     let _inside = runtime.enter();
     drop(stage);
@@ -84,6 +96,7 @@ fn trials_alone(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
         alone:
             the_greeting_is_heard_within_two_seconds_of_entering
+            a_backlog_is_sent_at_most_a_quarter_faster_than_it_was_spoken
             the_log_of_all_scenarios_holds_no_secret
         ;
     }
@@ -93,6 +106,18 @@ fn trials_alone(stage: &Arc<Stage>) -> Vec<Trial> {
 #[expect(clippy::too_many_lines, reason = "a flat list")]
 fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
+        // The longest first, so that the others run beside them.
+        listening_socket:
+            a_socket_that_is_gone_for_good_is_missed_aloud
+        ;
+        listening_loss:
+            ten_minutes_and_five_lost_connections_cost_no_byte_and_double_no_word
+            a_call_in_which_nobody_can_be_heard_is_listened_to_all_the_same
+            a_connection_that_is_dead_without_a_word_is_noticed_and_nothing_is_lost
+            what_is_lost_while_deepgram_is_away_for_too_long_is_said_in_seconds
+            a_deepgram_that_is_busy_or_down_is_asked_until_it_listens
+            killed_in_mid_call_it_listens_again_within_five_seconds
+        ;
         booking:
             a_meeting_ahead_is_booked_with_recall_at_once_to_join_early
             a_bot_booked_ahead_is_not_made_again_when_its_time_has_come
@@ -107,6 +132,32 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             wrong_query_parameters_are_named
             what_is_not_built_yet_says_so_and_books_nothing
             the_api_describes_every_call_that_works_and_none_that_does_not
+        ;
+        listening:
+            what_is_said_is_live_while_it_is_said_and_kept
+            deepgram_is_asked_for_what_the_meeting_needs
+            the_states_of_listening_are_told_as_they_come
+            the_last_words_are_heard_however_the_call_ends
+            what_is_said_until_the_delegate_is_sent_away_is_heard
+            what_deepgram_adds_some_day_changes_nothing
+            words_are_told_once_although_recall_transcribes_too
+            a_refusing_deepgram_is_asked_once_and_recall_is_heard_instead
+            recall_is_heard_from_the_moment_deepgram_gives_up
+            the_final_transcript_takes_the_place_of_the_live_one_which_stays
+            a_session_that_is_asked_to_end_says_its_last_words_first
+        ;
+        listening_live:
+            fifty_watchers_see_the_same
+            a_watcher_that_reads_nothing_is_in_nobodys_way
+            a_finished_meeting_sleeps_although_somebody_watches
+        ;
+        listening_socket:
+            only_recall_delivers_sound_and_only_to_a_meeting_that_wants_it
+            a_second_dial_takes_the_place_of_the_first
+            recall_may_dial_again_while_it_still_delivers
+            what_is_no_sound_or_comes_twice_changes_nothing
+            however_frames_are_written_their_sound_arrives
+            a_lost_socket_is_dialled_again_and_times_stay_on_one_clock
         ;
         one_bot:
             a_rate_limit_is_waited_for_with_the_same_key

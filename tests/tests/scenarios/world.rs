@@ -1,4 +1,4 @@
-//! What scenarios stand on: one Worker with its vendors for all of them, and a room of its own for each.
+//! What scenarios stand on: Workers with their vendors that they share, and a room of its own for each.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,10 +15,19 @@ use tokio::sync::{Mutex, OnceCell};
 /// Nothing that happens by itself takes this long, even on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// The shared Worker, started by the first scenario that needs it.
+/// How much faster than real time the meetings of [`World::fast`] run. What the Worker does by its own clock, such as
+/// connecting again, takes as many times more of the meeting.
+pub(crate) const FAST: f64 = 6.0;
+
+/// How long Deepgram waits for a sign of life, in real time: signs of life come by the Worker's own clock.
+const DEEPGRAM_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The shared Workers, each started by the first scenario that needs it.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     system: OnceCell<System>,
+    listening: OnceCell<System>,
+    fast: OnceCell<System>,
     /// Starting takes all of a small machine, so one starts after the other.
     start: Mutex<()>,
 }
@@ -29,6 +38,42 @@ impl World {
         self.system
             .get_or_try_init(|| self.start(vendors(), |settings| settings))
             .await
+    }
+
+    /// The Worker that listens to calls in real time, where the pace of what it sends is measured.
+    pub(crate) async fn listening(&self) -> Result<&System> {
+        self.listening
+            .get_or_try_init(|| self.start_listening(listening_vendors()))
+            .await
+    }
+
+    /// The Worker that listens to calls which run [`FAST`] times as fast, to a Deepgram that mixes in what nobody knows.
+    pub(crate) async fn fast(&self) -> Result<&System> {
+        let vendors = SimulatorConfig {
+            time_scale: FAST,
+            // Half the usual number of frames: there are enough of them.
+            audio_frame: Duration::from_millis(200),
+            deepgram_patience: DEEPGRAM_PATIENCE.mul_f64(FAST),
+            deepgram_pace: false,
+            deepgram_newer_messages: true,
+            ..listening_vendors()
+        };
+        self.fast
+            .get_or_try_init(|| self.start_listening(vendors))
+            .await
+    }
+
+    /// The shared Workers that were started so far.
+    pub(crate) fn started(&self) -> impl Iterator<Item = &System> {
+        [&self.system, &self.listening, &self.fast]
+            .into_iter()
+            .filter_map(OnceCell::get)
+    }
+
+    /// Starts a Worker that listens for one scenario.
+    pub(crate) async fn start_listening(&self, vendors: SimulatorConfig) -> Result<System> {
+        let _one_at_a_time = self.start.lock().await;
+        System::start_listening(vendors).await
     }
 
     /// Starts a Worker for one scenario, with settings that `change` has changed.
@@ -66,6 +111,14 @@ pub(crate) fn vendors() -> SimulatorConfig {
         webhook_retry_scale: 0.1,
         default_script: MeetingScript::instant(),
         ..SimulatorConfig::default()
+    }
+}
+
+/// The same, where Recall dials a lost audio socket again after half a second rather than three.
+pub(crate) fn listening_vendors() -> SimulatorConfig {
+    SimulatorConfig {
+        realtime_retry_scale: 0.2,
+        ..vendors()
     }
 }
 
@@ -332,8 +385,14 @@ impl<'a> Room<'a> {
                 .what
                 .webhook()
                 .is_some_and(|webhook| own(&webhook.bot_id));
+            let by_session = !self.id.is_empty()
+                && entry
+                    .what
+                    .listening()
+                    .is_some_and(|(meeting_id, _)| meeting_id == Some(self.id.as_str()));
             let line = entry.to_string();
             by_request
+                || by_session
                 || by_webhook
                 || bots
                     .iter()
