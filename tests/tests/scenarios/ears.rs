@@ -262,12 +262,7 @@ pub(crate) struct Sound {
 
 impl Sound {
     fn of(room: &Room<'_>) -> Result<Self> {
-        let t0 = std::time::Instant::now();
         let mut frames = room.simulator.audio_sent(&room.url);
-        eprintln!("TIME audio_sent {:?} of {} frames", t0.elapsed(), frames.len());
-        let t0 = std::time::Instant::now();
-        let j = room.simulator.journal();
-        eprintln!("TIME journal {:?} of {} entries", t0.elapsed(), j.len());
         frames.sort_by(|one, other| one.relative.total_cmp(&other.relative));
         let (mut bytes, mut stretches) = (Vec::new(), BTreeMap::new());
         let mut told = 0.0;

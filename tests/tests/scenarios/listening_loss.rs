@@ -160,10 +160,8 @@ pub(crate) async fn ten_minutes_and_five_lost_connections_cost_no_byte_and_doubl
     for (number, how) in ways.iter().enumerate() {
         let from = (number + 1) * lines.len() / 6;
         let next = until_deepgram_keeps_up(&room, &lines, from).await?;
-        // With the last words on their way, and right behind words that are not final yet.
-        if number % 2 == 1 {
-            room.was_said(&lines[next].text).await?;
-        }
+        // Right behind words that are not final yet.
+        room.was_said(&lines[next].text).await?;
         ensure!(
             room.simulator.drop_listening_for(&room.id, how) == 1,
             "{}",

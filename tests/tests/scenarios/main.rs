@@ -60,13 +60,6 @@ fn main() -> Result<ExitCode> {
     let side_by_side = libtest_mimic::run(&arguments, trials(&stage));
     arguments.test_threads = Some(1);
     let alone = libtest_mimic::run(&arguments, trials_alone(&stage));
-    for (n, system) in stage.world.started().enumerate() {
-        std::fs::write(
-            format!("/tmp/scen-worker-{}-{n}.log", std::process::id()),
-            system.runtime.output().join("\n"),
-        )
-        .ok();
-    } // TEMPORARY
     // The Worker stops here, and its folder goes.
     let _inside = runtime.enter();
     drop(stage);
