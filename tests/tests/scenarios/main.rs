@@ -87,6 +87,9 @@ impl Stage {
 /// What needs the Worker for itself, or all that went before.
 fn trials_alone(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
+        listening_loss:
+            ten_minutes_and_five_lost_connections_cost_no_byte_and_double_no_word
+        ;
         alone:
             the_greeting_is_heard_within_two_seconds_of_entering
             a_backlog_is_sent_at_most_a_quarter_faster_than_it_was_spoken
@@ -104,7 +107,6 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             a_socket_that_is_gone_for_good_is_missed_aloud
         ;
         listening_loss:
-            ten_minutes_and_five_lost_connections_cost_no_byte_and_double_no_word
             a_call_in_which_nobody_can_be_heard_is_listened_to_all_the_same
             a_connection_that_is_dead_without_a_word_is_noticed_and_nothing_is_lost
             what_is_lost_while_deepgram_is_away_for_too_long_is_said_in_seconds
