@@ -47,9 +47,6 @@ pub(crate) const MEDIA_PATH: &str = "/media";
 
 /// How soon the alarm is tried again when it failed.
 const ALARM_RETRY_MS: i64 = 10_000;
-/// How many reports of the ears may wait: a transcriber says about three things a second, so this is minutes of a
-/// database that does not answer.
-const MAX_REPORTS: usize = 1_000;
 /// How many watchers one meeting has at most; the platform allows 32,768 sockets per object.
 const MAX_WATCHERS: usize = 100;
 
@@ -68,10 +65,27 @@ pub(crate) struct Shell {
     /// When the alarm that this instance knows of rings.
     alarm: Cell<Option<Timestamp>>,
     ears: RefCell<Option<Rc<Ears>>>,
-    /// What the ears have to tell and the meeting has not taken in yet.
+    /// What the ears had to tell while the meeting took in what they told before; no more than one step brings about.
     reports: RefCell<VecDeque<Event>>,
-    /// Whether somebody is at it.
+    /// Whether the meeting is taking in a report.
     reporting: Cell<bool>,
+}
+
+/// What becomes of the object's alarm.
+enum Alarm {
+    /// It rings in so many milliseconds.
+    In(i64),
+    /// It does not ring any more.
+    Never,
+}
+
+/// Does something at the end of a scope, however it ends.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// What this instance knows of its storage.
@@ -198,47 +212,54 @@ impl Shell {
     }
 
     /// Gives the meeting one event and does everything that follows; says if the event was refused.
+    ///
+    /// The alarm is asked for before anything is awaited, so it is part of the same write as the meeting.
     pub(crate) async fn step(
         self: &Rc<Self>,
         event: Event,
         webhook_id: Option<&str>,
     ) -> Result<Option<Refusal>> {
+        let (refusal, alarm) = self.apply(event, webhook_id)?;
+        if let Some(alarm) = alarm {
+            self.set_alarm(alarm).await?;
+        }
+        Ok(refusal)
+    }
+
+    /// All of a step but the alarm, which is left to the caller.
+    fn apply(
+        self: &Rc<Self>,
+        event: Event,
+        webhook_id: Option<&str>,
+    ) -> Result<(Option<Refusal>, Option<Alarm>)> {
         let now = clock::now();
         let handled = self.with_meeting(|meeting| {
             let mut next = meeting.clone();
             let step = next.handle(event, now);
-            let changed = webhook_id.is_some()
-                || next != *meeting
-                || !step.timeline.is_empty()
-                || !step.clips_done.is_empty()
-                || step.utterance_ended;
-            (next, step, changed)
+            let stored = (!next.is_recalled_from(meeting)).then(|| next.to_snapshot());
+            (next, step, stored)
         });
-        let Some((next, step, changed)) = handled else {
-            return Ok(None);
+        let Some((next, step, snapshot)) = handled else {
+            return Ok((None, None));
         };
         if step.refusal.is_some() {
-            return Ok(step.refusal);
+            return Ok((step.refusal, None));
         }
         let deadline = next.deadline(now);
-        if changed {
-            self.store.save(&next, &step, webhook_id, now)?;
-            self.meeting.replace(Loaded::Meeting(Box::new(next)));
-        }
-        self.follow(step, deadline, now).await?;
-        Ok(None)
+        let snapshot = snapshot.transpose().map_err(unreadable)?;
+        self.store.save(snapshot, &step, webhook_id, now)?;
+        self.meeting.replace(Loaded::Meeting(Box::new(next)));
+        Ok((None, self.follow(step, deadline, now)))
     }
 
-    /// Tells the watchers, starts the orders, sets the alarm.
-    ///
-    /// All three are asked for before anything is awaited, so the alarm is part of the same write as the meeting,
-    /// and nothing that is sent leaves before that write is durable.
-    async fn follow(
+    /// Tells the watchers, starts the orders, and says what the alarm needs. Nothing that is sent leaves before the
+    /// meeting that ordered it is durable: the runtime holds it back.
+    fn follow(
         self: &Rc<Self>,
         step: Step,
         deadline: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Option<Alarm> {
         self.tell(&step.live, now);
         for order in step.orders {
             self.start(order);
@@ -252,24 +273,29 @@ impl Shell {
             }
             None => {}
         }
-        self.set_alarm(deadline, now).await
+        self.alarm_for(deadline, now)
     }
 
-    /// Makes sure that the meeting wakes by its deadline. An alarm that rings earlier stays: waking early is
+    /// What makes sure that the meeting wakes by its deadline. An alarm that rings earlier stays: waking early is
     /// harmless, and setting an alarm costs a write.
-    async fn set_alarm(&self, deadline: Option<Timestamp>, now: Timestamp) -> Result<()> {
-        let known = self.alarm.get();
+    fn alarm_for(&self, deadline: Option<Timestamp>, now: Timestamp) -> Option<Alarm> {
         let Some(at) = deadline else {
             self.alarm.set(None);
-            return self.state.storage().delete_alarm().await;
+            return Some(Alarm::Never);
         };
-        if known.is_some_and(|known| known <= at) {
-            return Ok(());
+        if self.alarm.get().is_some_and(|known| known <= at) {
+            return None;
         }
         self.alarm.set(Some(at));
         let wait = at.duration_since(now).as_millis().max(0);
-        let wait = i64::try_from(wait).unwrap_or(i64::MAX);
-        self.state.storage().set_alarm(wait).await
+        Some(Alarm::In(i64::try_from(wait).unwrap_or(i64::MAX)))
+    }
+
+    async fn set_alarm(&self, alarm: Alarm) -> Result<()> {
+        match alarm {
+            Alarm::Never => self.state.storage().delete_alarm().await,
+            Alarm::In(milliseconds) => self.state.storage().set_alarm(milliseconds).await,
+        }
     }
 
     fn start(self: &Rc<Self>, order: Order) {
@@ -373,37 +399,32 @@ impl Shell {
         Response::from_websocket(pair.client)
     }
 
-    /// Takes in what the ears have to tell, in the order it is told.
+    /// Takes in what the ears have to tell, in the order it is told, and at once: no promise has to be kept for it.
     pub(crate) fn report(self: &Rc<Self>, event: Event) {
         if event.is_passing() && self.state.get_websockets().is_empty() {
             return;
         }
-        let mut reports = self.reports.borrow_mut();
-        if reports.len() >= MAX_REPORTS {
-            log::error("a report of the ears was dropped", json!({}));
+        self.reports.borrow_mut().push_back(event);
+        if self.reporting.replace(true) {
             return;
         }
-        reports.push_back(event);
-        if !self.reporting.replace(true) {
-            let shell = Rc::clone(self);
-            self.state
-                .wait_until(async move { shell.take_reports().await });
-        }
-    }
-
-    async fn take_reports(self: &Rc<Self>) {
+        let _end = OnDrop(|| self.reporting.set(false));
         loop {
             let next = self.reports.borrow_mut().pop_front();
             let Some(event) = next else { break };
-            if let Err(error) = self.step(event, None).await {
-                let reason = error.to_string();
-                log::error(
-                    "a report of the ears could not be stored",
-                    json!({ "reason": reason }),
-                );
+            match self.apply(event, None) {
+                Ok((_, None)) => {}
+                Ok((_, Some(alarm))) => {
+                    let shell = Rc::clone(self);
+                    self.state.wait_until(async move {
+                        if let Err(error) = shell.set_alarm(alarm).await {
+                            not_stored(&error);
+                        }
+                    });
+                }
+                Err(error) => not_stored(&error),
             }
         }
-        self.reporting.set(false);
     }
 
     /// Takes in a webhook whose signature was checked; answers 200 once it is stored, or once it is clear that
@@ -491,15 +512,17 @@ impl Shell {
         if self.with_meeting(|_| ()).is_none() {
             let now = clock::now();
             let (meeting, step) = Meeting::book(booking, now);
-            let stored = self
-                .store
-                .create()
-                .and_then(|()| self.store.save(&meeting, &step, None, now));
+            let stored = self.store.create().and_then(|()| {
+                let snapshot = meeting.to_snapshot().map_err(unreadable)?;
+                self.store.save(Some(snapshot), &step, None, now)
+            });
             stored.map_err(|error| failed(&error))?;
             let deadline = meeting.deadline(now);
             self.meeting.replace(Loaded::Meeting(Box::new(meeting)));
-            let followed = self.follow(step, deadline, now).await;
-            followed.map_err(|error| failed(&error))?;
+            if let Some(alarm) = self.follow(step, deadline, now) {
+                let set = self.set_alarm(alarm).await;
+                set.map_err(|error| failed(&error))?;
+            }
         }
         self.view()
     }
@@ -603,4 +626,16 @@ impl Shell {
         }
         Ok(())
     }
+}
+
+fn unreadable(error: impl std::error::Error) -> Error {
+    Error::RustError(error.to_string())
+}
+
+fn not_stored(error: &Error) {
+    let reason = error.to_string();
+    log::error(
+        "a report of the ears could not be stored",
+        json!({ "reason": reason }),
+    );
 }

@@ -33,6 +33,12 @@ const WEBHOOK_MEMORY_HOURS: i64 = 72;
 /// The largest row SQLite in an object takes is 2 MB; audio of 5,000 characters has about 1.4 MB.
 pub(crate) const MAX_CLIP_BYTES: usize = 1_900_000;
 
+#[derive(Deserialize)]
+struct SegmentRow {
+    seq: u64,
+    segment: String,
+}
+
 /// The tables of one meeting.
 pub(crate) struct MeetingStore {
     storage: Storage,
@@ -58,9 +64,17 @@ impl MeetingStore {
         let Some(Row { snapshot }) = found.into_iter().next() else {
             return Ok(None);
         };
-        Meeting::from_snapshot(&snapshot)
-            .map(Some)
-            .map_err(|error| Error::RustError(error.to_string()))
+        let mut meeting = Meeting::from_snapshot(&snapshot)
+            .map_err(|error| Error::RustError(error.to_string()))?;
+        let last: Vec<SegmentRow> = rows(
+            &self.storage,
+            "SELECT seq, segment FROM segment WHERE source = ? ORDER BY seq DESC LIMIT 1",
+            vec![text(TranscriptSource::Live.as_str())],
+        )?;
+        if let Some(last) = last.first() {
+            meeting.recall(last.seq, &serde_json::from_str(&last.segment)?);
+        }
+        Ok(Some(meeting))
     }
 
     /// Makes the tables.
@@ -68,24 +82,26 @@ impl MeetingStore {
         execute(&self.storage, SCHEMA, Vec::new())
     }
 
-    /// Stores a meeting after one event, with everything the event brought, or nothing of it.
+    /// Stores everything that one event brought, or nothing of it; the meeting itself where it has a new snapshot.
     pub(crate) fn save(
         &self,
-        meeting: &Meeting,
+        snapshot: Option<String>,
         step: &Step,
         webhook_id: Option<&str>,
         now: Timestamp,
     ) -> Result<()> {
-        let snapshot = meeting
-            .to_snapshot()
-            .map_err(|error| Error::RustError(error.to_string()))?;
+        if snapshot.is_none() && webhook_id.is_none() && !step.has_something_to_store() {
+            return Ok(());
+        }
         transaction(&self.storage, |storage| {
-            execute(
-                storage,
-                "INSERT INTO meeting (id, snapshot) VALUES (1, ?) \
-                 ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot",
-                vec![text(snapshot)],
-            )?;
+            if let Some(snapshot) = snapshot {
+                execute(
+                    storage,
+                    "INSERT INTO meeting (id, snapshot) VALUES (1, ?) \
+                     ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot",
+                    vec![text(snapshot)],
+                )?;
+            }
             if let Some(id) = webhook_id {
                 let at = SqlStorageValue::Integer(now.as_second());
                 let insert = "INSERT INTO webhook (id, at) VALUES (?, ?)";
@@ -186,12 +202,7 @@ impl MeetingStore {
         cursor: u64,
         limit: u32,
     ) -> Result<(Vec<Segment>, Option<String>)> {
-        #[derive(Deserialize)]
-        struct Row {
-            seq: u64,
-            segment: String,
-        }
-        let found: Vec<Row> = rows(
+        let found: Vec<SegmentRow> = rows(
             &self.storage,
             "SELECT seq, segment FROM segment WHERE source = ? AND seq > ? ORDER BY seq LIMIT ?",
             vec![

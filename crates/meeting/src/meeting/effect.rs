@@ -192,6 +192,16 @@ pub struct Step {
     pub refusal: Option<Refusal>,
 }
 
+impl Step {
+    /// Tells whether there is anything to store beside the meeting.
+    pub fn has_something_to_store(&self) -> bool {
+        !self.timeline.is_empty()
+            || !self.segments.is_empty()
+            || !self.clips_done.is_empty()
+            || self.utterance_ended
+    }
+}
+
 /// What is to become of the listening session. It is not stored: a session does not survive its instance, and
 /// Recall dials again.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! The stored form of a meeting.
 
 use super::state::{Meeting, SNAPSHOT_VERSION};
+use crate::transcript::Segment;
 
 /// Why a stored meeting cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,5 +34,24 @@ impl Meeting {
             return Err(SnapshotError::Newer { found: version });
         }
         Ok(serde_json::from_str(json)?)
+    }
+
+    /// Tells whether the snapshot of this meeting as it was before one event, together with the segments that the
+    /// event brought, tells all of it. Most of what is heard changes nothing else, and a segment alone is much cheaper
+    /// to store.
+    pub fn is_recalled_from(&self, before: &Self) -> bool {
+        let mut same = before.clone();
+        same.segments = self.segments;
+        same.listening.heard_until = self.listening.heard_until;
+        same.revision = self.revision;
+        same.updated_at = self.updated_at;
+        same == *self
+    }
+
+    /// Takes in the stored segment with the highest number, which a snapshot may not know of.
+    pub fn recall(&mut self, number: u64, last: &Segment) {
+        self.segments = self.segments.max(number);
+        let heard_until = &mut self.listening.heard_until;
+        *heard_until = heard_until.max(last.end);
     }
 }

@@ -242,6 +242,21 @@ fn after_a_restart_listening_goes_on_where_it_was_once_recall_dials_again() {
 }
 
 #[test]
+fn what_is_heard_is_stored_without_the_meeting() {
+    let mut room = listening();
+    finally(&mut room, 1, "hello", 2.0);
+    let before = room.meeting.clone();
+    let step = finally(&mut room, 1, "there", 4.0);
+    assert!(room.meeting.is_recalled_from(&before));
+    let mut recalled = before.clone();
+    recalled.recall(2, &step.segments[0]);
+    assert_eq!(recalled.segments, 2);
+    assert_eq!(recalled.listening, room.meeting.listening);
+    room.send(Event::MediaDisconnected);
+    assert!(!room.meeting.is_recalled_from(&before));
+}
+
+#[test]
 fn a_restart_after_the_end_leaves_nothing_on() {
     let mut room = listening();
     room.status("call_ended");

@@ -10,4 +10,5 @@ mod listening;
 mod lives;
 mod paths;
 mod room;
+mod stored;
 mod world;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Map;
 
+use super::stored::Stored;
 use crate::{
     http::{Advice, CallError, FailureKind},
     ids::{BotId, MeetingId, TenantId, UtteranceId},
@@ -20,6 +21,7 @@ use crate::{
 /// A meeting and the orders it has given that were not answered yet.
 pub(super) struct Room {
     pub(super) meeting: Meeting,
+    stored: Stored,
     pub(super) now: Timestamp,
     pub(super) orders: Vec<Order>,
     pub(super) live: Vec<LiveEvent>,
@@ -65,6 +67,7 @@ impl Room {
     pub(super) fn book(starts_in: Option<Duration>) -> Self {
         let (meeting, step) = Meeting::book(booking(starts_in), start_of_time());
         let mut room = Self {
+            stored: Stored::new(&meeting),
             meeting,
             now: start_of_time(),
             orders: Vec::new(),
@@ -95,9 +98,10 @@ impl Room {
 
     /// Gives the meeting an event, through a save and a load as after an eviction.
     pub(super) fn send(&mut self, event: Event) -> Step {
-        self.meeting = Meeting::from_snapshot(&self.meeting.to_snapshot().unwrap()).unwrap();
+        self.meeting = self.stored.load();
         let before = self.meeting.clone();
         let step = self.meeting.handle(event, self.now);
+        self.stored.save(&before, &self.meeting, &step);
         if step.refusal.is_some() {
             assert_eq!(self.meeting, before, "a refused command changes nothing");
         }

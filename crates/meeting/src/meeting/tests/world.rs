@@ -11,7 +11,10 @@ use crate::{
     meeting::{
         Answer, ArtifactState, BotState, Effect, EffectId, Event, FoundBot, GreetingState, Meeting,
         Order, RecordingState, Step, Via,
-        tests::room::{artifact_done, booking, minutes, seconds, start_of_time},
+        tests::{
+            room::{artifact_done, booking, minutes, seconds, start_of_time},
+            stored::Stored,
+        },
     },
     vendors::{
         deepgram::{HeardSegment, SttReport},
@@ -76,6 +79,7 @@ impl VendorBot {
 
 pub(super) struct World {
     pub(super) meeting: Meeting,
+    stored: Stored,
     pub(super) now: Timestamp,
     chance: Chance,
     trouble: u64,
@@ -106,6 +110,7 @@ impl World {
         let now = start_of_time();
         let (meeting, step) = Meeting::book(booking(starts_in), now);
         let mut world = Self {
+            stored: Stored::new(&meeting),
             meeting,
             now,
             trouble,
@@ -238,8 +243,10 @@ impl World {
 
     fn tell(&mut self, event: Event) {
         self.story.push(format!("{} {event:?}", self.now));
-        self.meeting = Meeting::from_snapshot(&self.meeting.to_snapshot().unwrap()).unwrap();
+        self.meeting = self.stored.load();
+        let before = self.meeting.clone();
         let step = self.meeting.handle(event, self.now);
+        self.stored.save(&before, &self.meeting, &step);
         let mut again = self.meeting.clone();
         let settled = again.handle(Event::Woke, self.now);
         assert!(

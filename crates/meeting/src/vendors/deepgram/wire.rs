@@ -73,8 +73,16 @@ struct Marker {
     timestamp: Option<f64>,
 }
 
+/// How results begin, which are most of what comes: to know it spares reading them twice.
+const RESULTS: &str = r#"{"type":"Results","#;
+
 /// Reads one text frame.
 pub(super) fn read(text: &str) -> Message {
+    if text.starts_with(RESULTS)
+        && let Ok(results) = serde_json::from_str(text)
+    {
+        return Message::Results(results);
+    }
     #[derive(Deserialize)]
     struct Typed {
         #[serde(rename = "type")]
