@@ -166,7 +166,7 @@ impl Simulator {
     /// The page that plays the avatars, for a browser to open; one is enough for all sessions. It needs
     /// to be allowed to play sound without being asked.
     pub fn studio_url(&self) -> String {
-        format!("{}/avatar/studio", self.elevenlabs_base_url())
+        self.world.studio_url.clone()
     }
 
     /// Waits until the page that plays the avatars is open.

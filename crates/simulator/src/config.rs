@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::avatar::AvatarHabits;
+use crate::pages::PageMode;
 use crate::script::MeetingScript;
 
 /// Everything that can be chosen before the start. The defaults are what most tests want.
@@ -66,6 +67,8 @@ pub struct SimulatorConfig {
     pub deepgram_pace: bool,
     /// Keeps the audio that came to Deepgram, up to 17 minutes of each stream.
     pub deepgram_audio: bool,
+    /// Who plays the pages that bots show.
+    pub pages: PageMode,
     /// How the avatar vendors behave.
     pub avatars: AvatarHabits,
     /// Makes ids and chance; drawn at the start if it is not given.
@@ -101,6 +104,7 @@ impl Default for SimulatorConfig {
             deepgram_newer_messages: false,
             deepgram_pace: true,
             deepgram_audio: true,
+            pages: PageMode::default(),
             avatars: AvatarHabits::default(),
             seed: None,
         }

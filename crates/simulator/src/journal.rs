@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::avatar::{AvatarNews, AvatarProvider};
 use crate::deepgram::ListeningNews;
 use crate::operation::Operation;
+use crate::pages::PageNews;
 use crate::recall::{AudioNews, Heard};
 
 /// One thing that happened.
@@ -82,6 +83,15 @@ pub enum What {
         meeting_id: Option<String>,
         /// What.
         news: AvatarNews,
+    },
+    /// Something happened to the page that a bot shows.
+    Page {
+        /// The bot.
+        bot_id: String,
+        /// The meeting it is in.
+        meeting_url: String,
+        /// What.
+        news: PageNews,
     },
     /// Something happened to a socket that carries a call's sound.
     Audio {
@@ -165,6 +175,15 @@ impl What {
         } = self
         {
             Some((meeting_id.as_deref(), news))
+        } else {
+            None
+        }
+    }
+
+    /// The bot and what happened, if this is about its page.
+    pub fn page(&self) -> Option<(&str, &PageNews)> {
+        if let Self::Page { bot_id, news, .. } = self {
+            Some((bot_id, news))
         } else {
             None
         }
@@ -339,6 +358,7 @@ impl std::fmt::Display for What {
             } => {
                 write!(f, "avatar   session {} {news}", short(session_id))
             }
+            Self::Page { bot_id, news, .. } => write!(f, "page     bot {} {news}", short(bot_id)),
             Self::Audio {
                 bot_id,
                 connection,

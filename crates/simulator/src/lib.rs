@@ -5,6 +5,11 @@
 //! inside) that refuses what the vendor would refuse; a thin HTTP face, a courier for webhooks and a
 //! journal make it usable.
 //!
+//! Avatars can be seen and heard: a page of the simulator's own, the studio, plays them in a Chromium,
+//! and the vendors' unmodified client gets picture and sound by WebRTC. A bot that shows a page opens
+//! it in that Chromium as well, and what the room hears of it is measured; without one, a stand-in
+//! speaks the page's protocol. See [`PageMode`].
+//!
 //! Stricter than the vendors on purpose: fields, filters and query parameters nobody knows are
 //! refused, and so are text to speech without a model and an endpoint for mixed audio on a bot that
 //! records none. Real-time endpoints of type `websocket` get the mixed audio and nothing else.
@@ -41,6 +46,8 @@ mod liveavatar;
 mod livekit;
 mod media_client;
 mod operation;
+mod pages;
+mod pages_seen;
 mod recall;
 mod script;
 mod seen;
@@ -68,7 +75,10 @@ pub use faults::{Fault, FaultBody, NEVER_ANSWERED};
 pub use journal::{Entry, RequestSeen, WebhookSent, What};
 pub use livekit::RoomFault;
 pub use operation::Operation;
-pub use recall::{AudioConnection, AudioEnd, AudioNews, AudioSent, BotState, Heard, HeardAudio};
+pub use pages::{PageMode, PageNews};
+pub use recall::{
+    AudioConnection, AudioEnd, AudioNews, AudioSent, BotState, Heard, HeardAudio, HeardPage,
+};
 pub use script::{
     ArtifactKind, Code, Delivery, Event, MeetingScript, Person, Reorder, Step, default_ending,
     instant_ending,

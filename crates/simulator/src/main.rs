@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use anyhow::Result;
-use attache_simulator::{Entry, MeetingScript, Simulator, SimulatorConfig, What};
+use attache_simulator::{Entry, MeetingScript, PageMode, Simulator, SimulatorConfig, What};
 use clap::{Parser, ValueEnum};
 use url::Url;
 
@@ -20,6 +20,9 @@ struct Arguments {
     /// What happens in every meeting.
     #[arg(long, value_enum, default_value_t = Script::Demo)]
     script: Script,
+    /// Who plays the pages that bots show.
+    #[arg(long, value_enum, default_value_t = Pages::Scripted)]
+    pages: Pages,
     /// How much faster than real time meetings run.
     #[arg(long, default_value_t = 1.0)]
     time_scale: f64,
@@ -51,6 +54,16 @@ enum Script {
     Instant,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Pages {
+    /// Nobody.
+    Nobody,
+    /// A stand-in that speaks the page's protocol.
+    Scripted,
+    /// A real Chromium, if one is installed.
+    Chromium,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let sim = Simulator::start(config(Arguments::parse())).await?;
@@ -59,6 +72,10 @@ async fn main() -> Result<()> {
     println!("DEEPGRAM_BASE_URL={}", sim.deepgram_base_url());
     println!("LIVEAVATAR_BASE_URL={}", sim.liveavatar_base_url());
     println!("HEYGEN_BASE_URL={}", sim.heygen_base_url());
+    println!(
+        "# with a browser of your own, the avatars are played at {}",
+        sim.studio_url()
+    );
     let colours = std::io::stdout().is_terminal();
     tokio::select! {
         () = print_all(&sim, colours) => {}
@@ -75,6 +92,11 @@ fn config(arguments: Arguments) -> SimulatorConfig {
         default_script: match arguments.script {
             Script::Demo => MeetingScript::short_demo(),
             Script::Instant => MeetingScript::instant(),
+        },
+        pages: match arguments.pages {
+            Pages::Nobody => PageMode::Nobody,
+            Pages::Scripted => PageMode::Scripted,
+            Pages::Chromium => PageMode::Chromium(None),
         },
         ..SimulatorConfig::default()
     };
@@ -114,7 +136,7 @@ fn line(entry: &Entry, colours: bool) -> String {
         What::Status { .. } => "33",
         What::Heard { .. } => "32",
         What::Audio { .. } | What::Listening { .. } => "35",
-        What::Avatar { .. } => "34",
+        What::Avatar { .. } | What::Page { .. } => "34",
         What::Said { .. } | What::Note(_) => "0",
     };
     if colours {

@@ -73,19 +73,30 @@ impl RequestSeen {
     }
 }
 
-/// The same JSON with media as size and hash, and long strings cut.
+/// The same JSON with media as size and hash, pages without the tokens in their URLs, and long strings
+/// cut.
 fn summary(json: &Value) -> Value {
+    let mut summary = in_short(json);
+    for place in ["/output_media/camera/config/url", "/camera/config/url"] {
+        if let Some(Value::String(url)) = summary.pointer_mut(place) {
+            url.truncate(url.find('?').unwrap_or(url.len()));
+        }
+    }
+    summary
+}
+
+fn in_short(json: &Value) -> Value {
     match json {
         Value::Object(object) => object
             .iter()
             .map(
                 |(name, value)| match value.as_str().filter(|_| name == "b64_data") {
                     Some(media) => (name.clone(), Value::String(media_summary(media))),
-                    None => (name.clone(), summary(value)),
+                    None => (name.clone(), in_short(value)),
                 },
             )
             .collect(),
-        Value::Array(items) => items.iter().map(summary).collect(),
+        Value::Array(items) => items.iter().map(in_short).collect(),
         Value::String(text) if text.len() > MAX_STRING => {
             Value::String(text.chars().take(MAX_STRING).chain("…".chars()).collect())
         }

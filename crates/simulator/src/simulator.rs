@@ -26,7 +26,7 @@ use crate::server;
 use crate::signing::{HeaderFamily, sign};
 use crate::spoken::Spoken;
 use crate::world::{Models, Parts, World};
-use crate::{avatar, deepgram, elevenlabs, heygen, recall};
+use crate::{avatar, deepgram, elevenlabs, heygen, pages, recall};
 
 /// One sample.
 const SHORTEST_FRAME: Duration = Duration::from_nanos(62_500);
@@ -96,6 +96,7 @@ impl Simulator {
             .context("binding the simulator's port")?;
         let address = listener.local_addr()?;
         let (running, ends) = watch::channel(());
+        let mode = config.pages.clone();
         let world = Arc::new(World::new(parts(config, address, ends)));
         let client = courier::client()?;
         let tasks = vec![
@@ -103,6 +104,7 @@ impl Simulator {
             tokio::spawn(courier::run(world.clone(), client.clone())),
             tokio::spawn(media_client::run(world.clone())),
             tokio::spawn(avatar::driver::run(world.clone())),
+            tokio::spawn(pages::run(world.clone(), mode)),
         ];
         Ok(Self {
             world,
@@ -445,6 +447,7 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
         webhook_secret: config.webhook_secret,
         speech_latency: config.speech_latency,
         speech_chunk_interval: config.speech_chunk_interval,
+        studio_url: format!("http://{address}/avatar/studio"),
         elsewhere: format!("http://localhost:{}/elsewhere", address.port()),
         running,
     }

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::journal::{Journal, What};
 use crate::livekit::LiveKit;
+use crate::pages::Pages;
 use crate::spoken::Spoken;
 use crate::{deepgram, elevenlabs, heygen, recall};
 
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub(crate) speech_chunk_interval: Duration,
     /// The simulator under another host name: where redirects lead.
     pub(crate) elsewhere: String,
+    /// The page that plays the avatars.
+    pub(crate) studio_url: String,
     /// Ends with the simulator, and with it whatever no task of its own would end.
     pub(crate) running: watch::Receiver<()>,
     /// Something changed that the courier should look at.
@@ -39,6 +42,8 @@ pub(crate) struct World {
     pub(crate) sockets_changed: watch::Sender<()>,
     /// Something changed that whoever drives the avatars should look at.
     pub(crate) avatars_changed: Notify,
+    /// The pages that bots show.
+    pub(crate) pages: Pages,
     models: Mutex<Models>,
 }
 
@@ -64,6 +69,7 @@ pub(crate) struct Parts {
     pub(crate) speech_latency: Duration,
     pub(crate) speech_chunk_interval: Duration,
     pub(crate) elsewhere: String,
+    pub(crate) studio_url: String,
     pub(crate) running: watch::Receiver<()>,
 }
 
@@ -79,10 +85,12 @@ impl World {
             speech_latency: parts.speech_latency,
             speech_chunk_interval: parts.speech_chunk_interval,
             elsewhere: parts.elsewhere,
+            studio_url: parts.studio_url,
             running: parts.running,
             changed: Notify::new(),
             sockets_changed: watch::Sender::new(()),
             avatars_changed: Notify::new(),
+            pages: Pages::default(),
             models: Mutex::new(parts.models),
         }
     }

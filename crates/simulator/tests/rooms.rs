@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use attache_simulator::{Autoplay, AvatarNews, Browser, Page, RoomFault, Simulator};
@@ -16,6 +16,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use support::Bench;
 use support::avatar::{Client, connected, say, speech};
+use support::browser::tools;
 
 /// A browser on a busy machine takes its time.
 const SOON: Duration = Duration::from_secs(40);
@@ -58,21 +59,6 @@ async function moves() {
   return frames() > before;
 }
 </script>"#;
-
-/// The vendor's client as it is installed, and the browser; a word about what is missing.
-fn tools() -> Option<(PathBuf, String)> {
-    let Some(chromium) = Browser::find() else {
-        eprintln!("skipped: no Chromium is installed");
-        return None;
-    };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let client = root.join("node_modules/livekit-client/dist/livekit-client.umd.js");
-    let Ok(client) = std::fs::read_to_string(client) else {
-        eprintln!("skipped: the package livekit-client is not installed");
-        return None;
-    };
-    Some((chromium, client))
-}
 
 /// Serves the viewer's page; returns its URL.
 async fn serve(client: String) -> String {

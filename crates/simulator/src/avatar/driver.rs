@@ -59,5 +59,8 @@ pub(crate) fn write_news(world: &World, stream: &Stream) -> bool {
         };
         world.journal.write(at, what);
     }
+    if some {
+        stream.told.send_replace(());
+    }
     some
 }

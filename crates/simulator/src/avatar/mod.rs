@@ -22,7 +22,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use self::habits::{AvatarDialect, AvatarHabits};
 pub use self::seat::AvatarSeat;
@@ -68,6 +68,8 @@ pub(crate) struct Stream {
     session: Mutex<Session>,
     /// Something changed that the socket's task should look at.
     pub(crate) changed: Notify,
+    /// Something happened to it that viewers may care about.
+    pub(crate) told: watch::Sender<()>,
 }
 
 impl Stream {
@@ -172,6 +174,7 @@ impl Avatars {
         let stream = Arc::new(Stream {
             session: Mutex::new(session),
             changed: Notify::new(),
+            told: watch::Sender::new(()),
         });
         self.streams.push(stream.clone());
         stream

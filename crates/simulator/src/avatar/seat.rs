@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Stream;
+use tokio::sync::watch;
+
 use super::driver::write_news;
+use super::{AvatarUtterance, Stream};
 use crate::world::World;
 
 /// Somebody watches an avatar until this is dropped.
@@ -37,6 +39,21 @@ impl AvatarSeat {
             stream,
             viewer,
         })
+    }
+
+    /// Tells when something happened to the session.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.stream.told.subscribe()
+    }
+
+    /// What the avatar was made to say so far.
+    pub(crate) fn utterances(&self) -> Vec<AvatarUtterance> {
+        self.stream.lock().view(self.world.clock.now()).utterances
+    }
+
+    /// Whether there still is a room to sit in.
+    pub(crate) fn has_room(&self) -> bool {
+        self.stream.lock().has_room()
     }
 
     /// The session that is watched.

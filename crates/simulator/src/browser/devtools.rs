@@ -113,6 +113,14 @@ impl Devtools {
         Ok(answer["result"].take())
     }
 
+    /// Makes a call whose answer nobody waits for.
+    pub(crate) async fn begin(&self, session: &str, method: &str, params: &Value) -> Result<()> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let message = json!({ "id": id, "sessionId": session, "method": method, "params": params });
+        let sent = self.calls.send(Message::text(message.to_string())).await;
+        sent.map_err(|_| anyhow!("the browser is gone"))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Value>>> {
         self.waiting.lock().expect("no panic holds the calls")
     }

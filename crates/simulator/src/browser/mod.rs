@@ -39,8 +39,9 @@ const ARGUMENTS: [&str; 13] = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
-    // Candidates with real addresses, as nobody resolves the names that hide them.
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    // Candidates with real addresses, as nobody resolves the names that hide them; and pages may reach this
+    // machine, where all vendors are.
+    "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
     "--disable-background-timer-throttling",
@@ -103,16 +104,17 @@ impl Browser {
 
     /// Opens a page that starts by itself; nobody clicks.
     pub async fn open(&self, url: &str) -> Result<Page> {
-        self.open_prepared(url, &Preparation::default()).await
-    }
-
-    pub(crate) async fn open_prepared(&self, url: &str, preparation: &Preparation) -> Result<Page> {
-        let page = Page::create(self.devtools.clone(), preparation).await?;
+        let page = self.prepare(&Preparation::default()).await?;
         let answer = page.call("Page.navigate", &json!({ "url": url })).await?;
         if let Some(error) = answer["errorText"].as_str() {
             bail!("the page could not be opened: {error}");
         }
         Ok(page)
+    }
+
+    /// An empty page, ready to be opened.
+    pub(crate) async fn prepare(&self, preparation: &Preparation) -> Result<Page> {
+        Page::create(self.devtools.clone(), preparation).await
     }
 }
 

@@ -84,6 +84,11 @@ impl Page {
             .await
     }
 
+    /// Makes a call and does not wait for its answer.
+    pub(crate) async fn begin(&self, method: &str, params: &Value) -> Result<()> {
+        self.devtools.begin(&self.session, method, params).await
+    }
+
     /// The next thing the browser tells of this page; none once the browser is gone.
     pub async fn notice(&mut self) -> Option<Notice> {
         loop {

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 /// One thing the bot put into the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Sound.
+    /// A clip.
     Audio(HeardAudio),
+    /// Sound of the page that the bot shows.
+    Page(HeardPage),
     /// A chat message.
     Chat {
         /// Its text.
@@ -48,11 +50,26 @@ pub struct HeardAudio {
     pub at: Timestamp,
 }
 
+/// Sound that a page played, from silence to silence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeardPage {
+    /// How long it was heard.
+    pub duration_ms: u64,
+    /// What it said, as far as that is known: what an avatar said, or the page was given to say, at the
+    /// time.
+    pub text: Option<String>,
+    /// It was measured in a real browser, rather than worked out by the stand-in for one.
+    pub measured: bool,
+    /// When it began.
+    pub at: Timestamp,
+}
+
 impl Heard {
     /// When it began.
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Audio(audio) => audio.at,
+            Self::Page(page) => page.at,
             Self::Chat { at, .. } => *at,
         }
     }
@@ -61,6 +78,7 @@ impl Heard {
     pub fn ends_at(&self) -> Timestamp {
         match self {
             Self::Audio(audio) => audio.ends_at(),
+            Self::Page(page) => page.at + Duration::from_millis(page.duration_ms),
             Self::Chat { at, .. } => *at,
         }
     }
@@ -69,6 +87,7 @@ impl Heard {
     pub fn automatic(&self) -> bool {
         match self {
             Self::Audio(audio) => audio.automatic,
+            Self::Page(_) => false,
             Self::Chat { automatic, .. } => *automatic,
         }
     }
@@ -82,10 +101,20 @@ impl Heard {
         }
     }
 
+    /// The page's sound, if it is some.
+    pub fn page(&self) -> Option<&HeardPage> {
+        if let Self::Page(page) = self {
+            Some(page)
+        } else {
+            None
+        }
+    }
+
     /// What was said or written, where that is known.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Audio(audio) => audio.text.as_deref(),
+            Self::Page(page) => page.text.as_deref(),
             Self::Chat { text, .. } => Some(text),
         }
     }
@@ -115,6 +144,10 @@ impl std::fmt::Display for Heard {
                     }
                 }
                 Ok(())
+            }
+            Self::Page(page) => {
+                let text = page.text.as_deref().unwrap_or("(unknown words)");
+                write!(f, "page {} ms: {text}", page.duration_ms)
             }
             Self::Chat { text, .. } => write!(f, "chat: {text}"),
         }

@@ -55,7 +55,7 @@ impl Bot {
         self.own_chat(text, to, services);
     }
 
-    fn hear(&mut self, heard: Heard, services: &mut Services) {
+    pub(super) fn hear(&mut self, heard: Heard, services: &mut Services) {
         if !heard.automatic() {
             self.heard_until(heard.ends_at());
         }

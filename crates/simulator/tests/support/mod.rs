@@ -5,7 +5,9 @@
     reason = "a broken bench fails the test that uses it"
 )]
 
+pub(crate) mod agent;
 pub(crate) mod avatar;
+pub(crate) mod browser;
 pub(crate) mod listener;
 
 use std::sync::{Arc, Mutex};

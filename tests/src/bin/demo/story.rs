@@ -100,6 +100,12 @@ impl Story {
                     self.paper
                         .line("the room hears", &format!("“{text}” ({seconds:.1} s)"));
                 }
+                Heard::Page(page) => {
+                    let text = page.text.as_deref().unwrap_or("(unknown words)");
+                    let seconds = std::time::Duration::from_millis(page.duration_ms).as_secs_f32();
+                    self.paper
+                        .line("the room hears", &format!("“{text}” ({seconds:.1} s)"));
+                }
                 Heard::Chat { text, .. } => self.paper.line("the room reads", &format!("“{text}”")),
             }
         }
