@@ -32,6 +32,19 @@ pub(crate) enum Out {
     Close { code: u16, reason: String },
 }
 
+/// What a connection is to do, all as of one moment: what happens later is the next turn's.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Frames to send.
+    pub(crate) out: Vec<Out>,
+    /// When to look again.
+    pub(crate) deadline: Option<Timestamp>,
+    /// How the connection is to break, where that is not a frame.
+    pub(crate) broken: Option<ListeningDrop>,
+    /// The stream is over with these frames.
+    pub(crate) closed: bool,
+}
+
 /// How a stream is set up besides its query.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -241,7 +254,7 @@ impl Session {
     }
 
     /// Ends the stream if the client was silent for too long. Early and repeated calls do nothing.
-    pub(crate) fn tick(&mut self, now: Timestamp) {
+    fn tick(&mut self, now: Timestamp) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.close(1011, NET_0001);
         }
@@ -261,22 +274,20 @@ impl Session {
         true
     }
 
-    /// How the connection is to break, where that is not a frame.
-    pub(crate) fn broken_off(&self) -> Option<&ListeningDrop> {
-        self.drop.as_ref()
-    }
-
     /// Whether it counts as a running stream.
     pub(crate) fn is_running(&self) -> bool {
         self.closed.is_none() && self.drop.is_none()
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.is_some()
-    }
-
-    pub(crate) fn take_out(&mut self) -> Vec<Out> {
-        std::mem::take(&mut self.out)
+    /// Brings the stream up to now and takes what its connection is to do.
+    pub(crate) fn turn(&mut self, now: Timestamp) -> Turn {
+        self.tick(now);
+        Turn {
+            out: std::mem::take(&mut self.out),
+            deadline: self.deadline(),
+            broken: self.drop.clone(),
+            closed: self.closed.is_some(),
+        }
     }
 
     /// Takes what the journal should know.

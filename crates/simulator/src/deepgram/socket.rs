@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, Response};
 use jiff::Timestamp;
 
 use super::Stream;
-use super::session::Out;
+use super::session::{Out, Turn};
 use super::state::ListeningDrop;
 use crate::answer::Request;
 use crate::journal::What;
@@ -70,8 +70,8 @@ async fn run(mut socket: WebSocket, world: &World, stream: &Stream) {
 
 async fn drive(socket: &mut WebSocket, world: &World, stream: &Stream) {
     loop {
-        let (out, deadline, broken) = turn(world, stream);
-        match broken {
+        let turn = turn(world, stream);
+        match turn.broken {
             Some(ListeningDrop::HalfOpen) => {
                 tokio::time::sleep(HALF_OPEN).await;
                 return stream.lock().cut();
@@ -79,14 +79,16 @@ async fn drive(socket: &mut WebSocket, world: &World, stream: &Stream) {
             Some(_) => return stream.lock().cut(),
             None => {}
         }
-        if send(socket, out).await.is_err() {
+        if send(socket, turn.out).await.is_err() {
             return stream.lock().client_left(None);
         }
-        if stream.lock().is_closed() {
+        if turn.closed {
             let _ = tokio::time::timeout(CLOSING, listen_to_the_end(socket, world, stream)).await;
             return;
         }
-        let pause = deadline.map_or(IDLE, |deadline| until(deadline, world.clock.now()));
+        let pause = turn
+            .deadline
+            .map_or(IDLE, |deadline| until(deadline, world.clock.now()));
         tokio::select! {
             frame = socket.recv() => {
                 if !receive(frame, world, stream) {
@@ -100,15 +102,8 @@ async fn drive(socket: &mut WebSocket, world: &World, stream: &Stream) {
 }
 
 /// Brings the stream up to now and takes what is to be done.
-fn turn(world: &World, stream: &Stream) -> (Vec<Out>, Option<Timestamp>, Option<ListeningDrop>) {
-    let mut session = stream.lock();
-    session.tick(world.clock.now());
-    let turn = (
-        session.take_out(),
-        session.deadline(),
-        session.broken_off().cloned(),
-    );
-    drop(session);
+fn turn(world: &World, stream: &Stream) -> Turn {
+    let turn = stream.lock().turn(world.clock.now());
     write_news(world, stream);
     turn
 }

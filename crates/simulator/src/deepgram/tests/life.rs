@@ -6,6 +6,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Desk, QUERY, of_type, said};
+use crate::deepgram::session::Out;
 use crate::deepgram::{ListeningDrop, ListeningNews, Side};
 use crate::recall::ids::hex;
 
@@ -176,7 +177,22 @@ fn a_test_can_close_cut_and_silence_a_stream() {
     assert!(call.state().audio_bytes > 96_000, "it still reads");
     let call = desk.open(QUERY);
     call.stream.lock().break_off(&ListeningDrop::Abort);
-    assert_eq!(call.stream.lock().broken_off(), Some(&ListeningDrop::Abort));
+    let turn = call.stream.lock().turn(call.now);
+    assert_eq!(turn.broken, Some(ListeningDrop::Abort));
+}
+
+#[test]
+fn a_stream_that_is_closed_behind_a_turn_is_open_in_it_and_closed_in_the_next() {
+    let call = Desk::new().open(QUERY);
+    let turn = || call.stream.lock().turn(call.now);
+    let before = turn();
+    assert!(call.stream.lock().break_off(&ListeningDrop::internal()));
+    assert!(before.out.is_empty() && !before.closed, "{before:?}");
+    let after = turn();
+    assert!(matches!(&after.out[..], [Out::Close { code: 1011, .. }]));
+    assert!(after.closed, "with its close frame, not before");
+    let later = turn();
+    assert!(later.out.is_empty() && later.closed, "{later:?}");
 }
 
 #[test]

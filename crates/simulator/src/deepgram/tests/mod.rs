@@ -127,14 +127,14 @@ impl Call {
     /// Lets time pass without a frame.
     pub(super) fn wait(&mut self, time: Duration) -> Vec<Value> {
         self.now += time;
-        self.stream.lock().tick(self.now);
         self.answers()
     }
 
     /// Text frames as they are, a close frame as `{"close": code, "reason": …}`.
     fn answers(&mut self) -> Vec<Value> {
-        let out = self.stream.lock().take_out();
-        out.into_iter()
+        let turn = self.stream.lock().turn(self.now);
+        turn.out
+            .into_iter()
             .map(|out| match out {
                 Out::Text(message) => message,
                 Out::Close { code, reason } => {
