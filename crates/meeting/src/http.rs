@@ -187,6 +187,12 @@ pub enum FailureKind {
     RateLimited,
     /// No bot is free right now (507).
     PoolEmpty,
+    /// As many avatar sessions run as the plan allows.
+    ConcurrencyReached,
+    /// The avatar does not exist, is not ours to use, or is retired.
+    AvatarUnknown,
+    /// The avatar session is over, or never was.
+    SessionGone,
 }
 
 /// What a failed call asks of its caller.

@@ -44,7 +44,10 @@ impl RetryPolicy {
             | FailureKind::AlreadyDispatched
             | FailureKind::NotStarted
             | FailureKind::AlreadyOver
-            | FailureKind::RateLimited => self.attempts,
+            | FailureKind::RateLimited
+            | FailureKind::ConcurrencyReached
+            | FailureKind::AvatarUnknown
+            | FailureKind::SessionGone => self.attempts,
         }
     }
 }
@@ -102,8 +105,32 @@ const OWN: RetryPolicy = RetryPolicy {
     ..DEFAULT
 };
 
+/// A step towards an avatar session, for people who look at an empty tile: a place that was just given up is free
+/// again within 0.8 to 3 seconds.
+const AVATAR_START: RetryPolicy = RetryPolicy {
+    min: Duration::from_millis(800),
+    max: Duration::from_secs(3),
+    ..DEFAULT
+};
+
+/// The end of an avatar session, which costs money until then: tried for about an hour, by when every session has
+/// ended of itself.
+const AVATAR_STOP: RetryPolicy = RetryPolicy {
+    attempts: 70,
+    max: Duration::from_mins(1),
+    ..DEFAULT
+};
+
+/// The socket of an avatar session: after some seconds without it another session is better.
+const AVATAR_CONNECT: RetryPolicy = RetryPolicy {
+    attempts: 5,
+    min: Duration::from_millis(200),
+    max: Duration::from_secs(3),
+    ..DEFAULT
+};
+
 /// Every operation and its policy.
-const TABLE: [(&str, RetryPolicy); 20] = [
+const TABLE: [(&str, RetryPolicy); 37] = [
     (
         "recall.create_bot",
         RetryPolicy {
@@ -127,6 +154,23 @@ const TABLE: [(&str, RetryPolicy); 20] = [
     ("elevenlabs.synthesize_full", SPEECH),
     ("elevenlabs.synthesize_stream", SPEECH),
     ("deepgram.listen", LISTEN),
+    ("liveavatar.create_token", AVATAR_START),
+    ("liveavatar.start", AVATAR_START),
+    ("liveavatar.stop", AVATAR_STOP),
+    ("liveavatar.keep_alive", DEFAULT),
+    ("liveavatar.list_active", READ),
+    ("liveavatar.get_session", READ),
+    ("liveavatar.connect", AVATAR_CONNECT),
+    ("heygen.new", AVATAR_START),
+    ("heygen.start", AVATAR_START),
+    ("heygen.stop", AVATAR_STOP),
+    ("heygen.keep_alive", DEFAULT),
+    ("heygen.list_active", READ),
+    ("heygen.speak", PROMPT),
+    ("heygen.react", PROMPT),
+    ("heygen.interrupt", PROMPT),
+    ("heygen.start_listening", PROMPT),
+    ("heygen.stop_listening", PROMPT),
     ("directory.record_bot", OWN),
     ("tenant.update_index", OWN),
     ("meeting.wipe", OWN),

@@ -2,7 +2,10 @@
 //!
 //! Everything here is pure; the vendors' words stop at these modules.
 
+pub mod avatar;
 pub mod deepgram;
 pub mod elevenlabs;
+pub mod heygen;
+pub mod liveavatar;
 mod reason;
 pub mod recall;

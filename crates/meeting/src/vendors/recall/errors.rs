@@ -86,7 +86,10 @@ fn advice(kind: FailureKind, response: &Response, text: &str) -> Advice {
         | FailureKind::NotFound
         | FailureKind::AlreadyDispatched
         | FailureKind::NotStarted
-        | FailureKind::AlreadyOver => Advice::GiveUp,
+        | FailureKind::AlreadyOver
+        | FailureKind::ConcurrencyReached
+        | FailureKind::AvatarUnknown
+        | FailureKind::SessionGone => Advice::GiveUp,
     }
 }
 
