@@ -160,7 +160,13 @@ impl Simulator {
 
     /// Makes something go wrong in a session's room.
     pub fn room_fault(&self, session_id: &str, fault: RoomFault) {
+        let stream = driver::with(&self.world, |models, _| {
+            models.avatars.by_id(session_id).cloned()
+        });
         self.world.livekit.fault(session_id, fault);
+        if let Some(stream) = stream {
+            stream.room_fault(fault);
+        }
     }
 
     /// The page that plays the avatars, for a browser to open; one is enough for all sessions. It needs

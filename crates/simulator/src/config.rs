@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::avatar::AvatarHabits;
-use crate::pages::PageMode;
+use crate::pages::{PageHabits, PageMode};
 use crate::script::MeetingScript;
 
 /// Everything that can be chosen before the start. The defaults are what most tests want.
@@ -69,6 +69,8 @@ pub struct SimulatorConfig {
     pub deepgram_audio: bool,
     /// Who plays the pages that bots show.
     pub pages: PageMode,
+    /// How the stand-in behaves, where nothing else is said for a meeting.
+    pub page_habits: PageHabits,
     /// How the avatar vendors behave.
     pub avatars: AvatarHabits,
     /// Makes ids and chance; drawn at the start if it is not given.
@@ -105,6 +107,7 @@ impl Default for SimulatorConfig {
             deepgram_pace: true,
             deepgram_audio: true,
             pages: PageMode::default(),
+            page_habits: PageHabits::default(),
             avatars: AvatarHabits::default(),
             seed: None,
         }

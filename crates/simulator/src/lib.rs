@@ -75,9 +75,10 @@ pub use faults::{Fault, FaultBody, NEVER_ANSWERED};
 pub use journal::{Entry, RequestSeen, WebhookSent, What};
 pub use livekit::RoomFault;
 pub use operation::Operation;
-pub use pages::{PageMode, PageNews};
+pub use pages::{PageHabits, PageMode, PageNews};
 pub use recall::{
     AudioConnection, AudioEnd, AudioNews, AudioSent, BotState, Heard, HeardAudio, HeardPage,
+    PageVoice,
 };
 pub use script::{
     ArtifactKind, Code, Delivery, Event, MeetingScript, Person, Reorder, Step, default_ending,

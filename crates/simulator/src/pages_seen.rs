@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::journal::{Entry, What};
-use crate::pages::{PageNews, PageOrder};
+use crate::pages::{PageHabits, PageNews, PageOrder};
 use crate::recall::HeardPage;
 use crate::simulator::Simulator;
 
@@ -33,6 +33,23 @@ impl Simulator {
     /// Loads the open page of a bot again.
     pub async fn reload_page(&self, bot_id: &str) -> Result<()> {
         self.ask_page(bot_id, PageOrder::Reload).await
+    }
+
+    /// Breaks the socket of a bot's open page, which then comes back.
+    pub async fn drop_page_socket(&self, bot_id: &str) -> Result<()> {
+        self.ask_page(bot_id, PageOrder::DropSocket).await
+    }
+
+    /// Lets the browser refuse to play the sound of a bot's open page, or stop refusing; the stand-in's
+    /// only.
+    pub async fn block_page_sound(&self, bot_id: &str, blocked: bool) -> Result<()> {
+        self.ask_page(bot_id, |answer| PageOrder::BlockSound(blocked, answer))
+            .await
+    }
+
+    /// Decides how the stand-in behaves in the meetings of this link, from the next load of a page on.
+    pub fn set_page_habits(&self, meeting_url: &str, habits: PageHabits) {
+        self.world.pages.set_habits(meeting_url, habits);
     }
 
     async fn ask_page<T>(

@@ -448,6 +448,7 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
         speech_latency: config.speech_latency,
         speech_chunk_interval: config.speech_chunk_interval,
         studio_url: format!("http://{address}/avatar/studio"),
+        page_habits: config.page_habits,
         elsewhere: format!("http://localhost:{}/elsewhere", address.port()),
         running,
     }

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::journal::{Journal, What};
 use crate::livekit::LiveKit;
-use crate::pages::Pages;
+use crate::pages::{PageHabits, Pages};
 use crate::spoken::Spoken;
 use crate::{deepgram, elevenlabs, heygen, recall};
 
@@ -70,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) speech_chunk_interval: Duration,
     pub(crate) elsewhere: String,
     pub(crate) studio_url: String,
+    pub(crate) page_habits: PageHabits,
     pub(crate) running: watch::Receiver<()>,
 }
 
@@ -90,7 +91,7 @@ impl World {
             changed: Notify::new(),
             sockets_changed: watch::Sender::new(()),
             avatars_changed: Notify::new(),
-            pages: Pages::default(),
+            pages: Pages::new(parts.page_habits),
             models: Mutex::new(parts.models),
         }
     }

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use attache_simulator::{
-    Browser, Event, Heard, MeetingScript, PageMode, PageNews, SimulatorConfig,
+    AvatarNews, Browser, Event, Heard, MeetingScript, PageHabits, PageMode, PageNews, PageVoice,
+    RoomFault, SimulatorConfig,
 };
 use serde_json::{Value, json};
 use support::agent::Agent;
@@ -159,9 +160,7 @@ async fn the_stand_in_watches_the_avatar_and_the_room_hears_it() {
         &speech(&bench, "This will never be said to its end.").await,
     )
     .await;
-    let talks = |_: &str, news: &attache_simulator::AvatarNews| {
-        *news == attache_simulator::AvatarNews::Talking { utterance: 1 }
-    };
+    let talks = |_: &str, news: &AvatarNews| *news == AvatarNews::Talking { utterance: 1 };
     sim.wait_for_avatar(talks, SOON).await.unwrap();
     tell(&mut socket, "agent.interrupt", "int-1").await;
     let second = heard(&bench, 2).await;
@@ -179,6 +178,166 @@ async fn the_stand_in_watches_the_avatar_and_the_room_hears_it() {
 fn join(session: &Value) -> Value {
     json!({ "type": "avatar.join", "provider": "liveavatar", "session": session["session_id"],
         "url": session["livekit_url"], "token": session["livekit_client_token"] })
+}
+
+#[tokio::test]
+async fn the_room_hears_an_avatar_only_while_the_page_is_in_its_room() {
+    let bench = bench(PageMode::Scripted).await;
+    let sim = &bench.sim;
+    let mut agent = Agent::start("<!doctype html>").await;
+    bench.create(&agent.bot()).await;
+    agent.hears("ready").await;
+    let client = Client::new(sim, "mtg_1");
+    let session = client.start().await;
+    let mut socket = connected(&session).await;
+    let unheard = speech(&bench, "Nobody is here to hear this.").await;
+    say(&mut socket, "utt-1", &unheard).await;
+    sim.wait_for_avatar_speech("mtg_1", "Nobody", SOON)
+        .await
+        .unwrap();
+    agent.tell(&join(&session));
+    agent.hears("avatar.tracks").await;
+    let half = speech(&bench, "Of this sentence only the beginning is heard.").await;
+    say(&mut socket, "utt-2", &half).await;
+    let talks = |_: &str, news: &AvatarNews| *news == AvatarNews::Talking { utterance: 1 };
+    sim.wait_for_avatar(talks, SOON).await.unwrap();
+    agent.tell(&json!({ "type": "avatar.leave", "session": session["session_id"] }));
+    let heard = heard(&bench, 1).await;
+    assert!(heard.text.as_ref().unwrap().starts_with("Of this"));
+    assert!(heard.stopped && heard.duration_ms < 1_500, "{heard:?}");
+    let id = session["session_id"].as_str().unwrap().to_owned();
+    assert_eq!(heard.voice, PageVoice::Avatar(id));
+    sim.wait_for_avatar_speech("mtg_1", "Of this", SOON)
+        .await
+        .unwrap();
+    assert_eq!(sim.heard_from_pages(MEET).len(), 1);
+    client.stop(&session).await;
+}
+
+#[tokio::test]
+async fn what_goes_wrong_in_a_room_the_page_tells() {
+    let bench = bench(PageMode::Scripted).await;
+    let sim = &bench.sim;
+    let mut agent = Agent::start("<!doctype html>").await;
+    bench.create(&agent.bot()).await;
+    agent.hears("ready").await;
+    let client = Client::new(sim, "mtg_1");
+    let session = client.start().await;
+    let id = session["session_id"].as_str().unwrap();
+    agent.tell(&join(&session));
+    agent.hears("avatar.tracks").await;
+    sim.room_fault(id, RoomFault::PictureFrozen);
+    assert_eq!(agent.hears("video.frozen").await["session"], id);
+    sim.room_fault(id, RoomFault::AvatarLeft);
+    let gone = agent.hears("avatar.disconnected").await;
+    assert_eq!(gone["reason"], "the avatar left its room");
+    client.stop(&session).await;
+}
+
+#[tokio::test]
+async fn a_page_may_come_late_and_hang_until_it_is_loaded_again() {
+    let late = Duration::from_millis(300);
+    let bench = Bench::start(SimulatorConfig {
+        default_script: MeetingScript::instant(),
+        page_habits: PageHabits {
+            opens_after: late,
+            alive: false,
+            ..PageHabits::default()
+        },
+        ..SimulatorConfig::default()
+    })
+    .await;
+    let mut agent = Agent::start("<!doctype html>").await;
+    let bot = bench.create(&agent.bot()).await;
+    let told = |news: &PageNews| *news == PageNews::Told("hello".to_owned());
+    let told = bench.sim.wait_for_page(MEET, told, SOON).await.unwrap();
+    let in_call = bench.sim.wait_for(
+        |entry| matches!(&entry.what, attache_simulator::What::Status { code, .. } if code == "in_call_not_recording"),
+        SOON,
+    );
+    let in_call = in_call.await.unwrap();
+    assert!(told.at.duration_since(in_call.at) >= late.try_into().unwrap());
+    bench.sim.set_page_habits(MEET, PageHabits::default());
+    bench.sim.reload_page(&bot).await.unwrap();
+    agent.hears("ready").await;
+    let said = |entry: &&attache_simulator::Entry| {
+        matches!(entry.what.page(), Some((_, PageNews::Said(_))))
+    };
+    let journal = bench.sim.journal();
+    assert_eq!(journal.iter().filter(said).count(), 1, "it hung before");
+}
+
+#[tokio::test]
+async fn speech_goes_on_while_the_socket_is_lost() {
+    let bench = bench(PageMode::Scripted).await;
+    let mut agent = Agent::start("<!doctype html>").await;
+    let bot = bench.create(&agent.bot()).await;
+    agent.hears("ready").await;
+    agent.speak(
+        "utt_1",
+        "pcm_24000",
+        &speech(&bench, "Hi, this is Ada.").await,
+    );
+    agent.hears("playing").await;
+    bench.sim.drop_page_socket(&bot).await.unwrap();
+    agent.hears("ready").await;
+    assert_eq!(agent.hears("spoken").await["utterance_id"], "utt_1");
+    let heard = heard(&bench, 1).await;
+    assert!(
+        !heard.stopped && heard.voice == PageVoice::Page,
+        "{heard:?}"
+    );
+}
+
+#[tokio::test]
+async fn blocked_sound_is_told_and_waits() {
+    let bench = bench(PageMode::Scripted).await;
+    let blocked = PageHabits {
+        sound_blocked: true,
+        ..PageHabits::default()
+    };
+    bench.sim.set_page_habits(MEET, blocked);
+    let mut agent = Agent::start("<!doctype html>").await;
+    let bot = bench.create(&agent.bot()).await;
+    agent.hears("sound.blocked").await;
+    for (id, text) in [("utt_1", "Never heard."), ("utt_2", "Hi, this is Ada.")] {
+        agent.speak(id, "pcm_24000", &speech(&bench, text).await);
+        if id == "utt_1" {
+            agent.tell(&json!({ "type": "interrupt" }));
+            agent.tell(&json!({ "type": "ping" }));
+            agent.hears("pong").await;
+            bench.sim.block_page_sound(&bot, false).await.unwrap();
+            let interrupted = agent.hears("playing").await;
+            assert_eq!(
+                (&interrupted["interrupted"], &interrupted["played_ms"]),
+                (&json!(true), &json!(0))
+            );
+            bench.sim.block_page_sound(&bot, true).await.unwrap();
+            agent.hears("sound.blocked").await;
+        }
+    }
+    agent.tell(&json!({ "type": "ping" }));
+    agent.hears("pong").await;
+    assert!(bench.sim.heard_from_pages(MEET).is_empty());
+    bench.sim.block_page_sound(&bot, false).await.unwrap();
+    assert_eq!(agent.hears("spoken").await["utterance_id"], "utt_2");
+    assert_eq!(heard(&bench, 1).await.text.unwrap(), "Hi, this is Ada.");
+}
+
+#[tokio::test]
+async fn speech_that_cannot_be_played_has_failed_and_unknown_formats_are_left_out() {
+    let bench = bench(PageMode::Scripted).await;
+    let mut agent = Agent::start("<!doctype html>").await;
+    bench.create(&agent.bot()).await;
+    agent.hears("ready").await;
+    agent.speak("utt_1", "opus", &[1; 2_000]);
+    agent.speak("utt_2", "mp3", &[0; 2_000]);
+    let failed = agent.hears("speak.failed").await;
+    assert_eq!(
+        (&failed["utterance_id"], &failed["reason"]),
+        (&json!("utt_2"), &json!("no mp3 frames in the sound"))
+    );
+    assert!(bench.sim.heard_from_pages(MEET).is_empty());
 }
 
 #[tokio::test]
@@ -247,7 +406,7 @@ async fn in_a_real_browser_the_room_hears_the_page_and_the_page_the_room() {
     agent.tell(&json!({ "type": "tone", "seconds": 1.0 }));
     agent.hears("spoken").await;
     let tone = heard(&bench, 1).await;
-    assert!(tone.measured);
+    assert!(tone.measured && tone.voice == PageVoice::Page);
     assert!((800..1_400).contains(&tone.duration_ms), "{tone:?}");
     assert!((400.0..480.0).contains(&frequency(&sim.page_sound(&bot))));
     assert!(
@@ -264,6 +423,8 @@ async fn in_a_real_browser_the_room_hears_the_page_and_the_page_the_room() {
     };
     sim.advance(&bot, says).unwrap();
     agent_waits(sim, &bot, "loudest > 0.05").await;
+    sim.drop_page_socket(&bot).await.unwrap();
+    page_news(&bench, |news| *news == PageNews::SocketClosed).await;
     sim.reload_page(&bot).await.unwrap();
     agent.hears("ready").await;
     sim.advance(&bot, Event::CallEnded("call_ended_by_host".to_owned()))
@@ -350,7 +511,11 @@ async fn in_a_real_browser_the_room_hears_the_avatar_that_the_page_watches() {
     say(&mut socket, "utt-1", &pcm).await;
     let first = heard(&bench, 1).await;
     let spoken_ms = u64::try_from(pcm.len() / 48).unwrap();
-    assert!(first.measured);
+    assert!(first.measured && matches!(first.voice, PageVoice::Avatar(_)));
+    assert_eq!(
+        first.text.as_deref(),
+        Some("Hi, this is Ada joining from Acme.")
+    );
     assert!(
         first.duration_ms.abs_diff(spoken_ms) < 700,
         "{first:?}, spoken {spoken_ms} ms"

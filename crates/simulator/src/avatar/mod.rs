@@ -35,7 +35,7 @@ pub(crate) use self::session::{Session, Terms};
 pub(crate) use self::utterance::{SAMPLE_RATE, lasts};
 use crate::answer::Request;
 use crate::deepgram::Side;
-use crate::livekit::LiveKit;
+use crate::livekit::{LiveKit, RoomFault};
 use crate::operation::Route;
 use crate::recall::ids::Ids;
 use crate::spoken::Spoken;
@@ -70,11 +70,23 @@ pub(crate) struct Stream {
     pub(crate) changed: Notify,
     /// Something happened to it that viewers may care about.
     pub(crate) told: watch::Sender<()>,
+    /// What went wrong in its room.
+    room_faults: Mutex<Vec<RoomFault>>,
 }
 
 impl Stream {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Session> {
         self.session.lock().expect("no panic holds a session")
+    }
+
+    /// Something goes wrong in its room.
+    pub(crate) fn room_fault(&self, fault: RoomFault) {
+        self.room_faults().push(fault);
+        self.told.send_replace(());
+    }
+
+    fn room_faults(&self) -> MutexGuard<'_, Vec<RoomFault>> {
+        self.room_faults.lock().expect("no panic holds the faults")
     }
 }
 
@@ -175,6 +187,7 @@ impl Avatars {
             session: Mutex::new(session),
             changed: Notify::new(),
             told: watch::Sender::new(()),
+            room_faults: Mutex::default(),
         });
         self.streams.push(stream.clone());
         stream

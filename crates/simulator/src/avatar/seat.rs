@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::driver::write_news;
 use super::{AvatarUtterance, Stream};
+use crate::livekit::RoomFault;
 use crate::world::World;
 
 /// Somebody watches an avatar until this is dropped.
@@ -53,7 +54,12 @@ impl AvatarSeat {
 
     /// Whether there still is a room to sit in.
     pub(crate) fn has_room(&self) -> bool {
-        self.stream.lock().has_room()
+        self.stream.lock().has_room() && !self.has_fault(RoomFault::RoomDeleted)
+    }
+
+    /// Whether this has gone wrong in the room.
+    pub(crate) fn has_fault(&self, fault: RoomFault) -> bool {
+        self.stream.room_faults().contains(&fault)
     }
 
     /// The session that is watched.

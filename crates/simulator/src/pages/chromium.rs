@@ -1,5 +1,6 @@
 //! A bot's page in a real Chromium: what it plays is measured, and its microphone hears the room.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use url::Url;
 
 use super::meter::{Meter, Stretch};
 use super::news::PageNews;
-use super::url::without_queries;
+use super::url::{SOCKET_PATH, without_queries};
 use super::{Job, PageOrder};
 use crate::browser::{Autoplay, Browser, Notice, Page, Preparation};
 use crate::journal::What;
-use crate::recall::HeardPage;
+use crate::recall::{HeardPage, PageVoice};
 use crate::world::World;
 
 /// What the page's script calls back by.
@@ -24,6 +25,8 @@ const BINDING: &str = "attacheHeard";
 const TAP: &str = include_str!("tap.js");
 /// How often the page's microphone is given what the room said since.
 const LISTENS_EVERY: Duration = Duration::from_millis(100);
+/// An avatar is heard so much later than it speaks, at most.
+const LATE: Duration = Duration::from_secs(2);
 /// Longer complaints are cut.
 const LONGEST_COMPLAINT: usize = 500;
 
@@ -56,7 +59,10 @@ pub(super) async fn play(mut job: Job, browser: &Browser) {
         meter: Meter::default(),
         hears: false,
         given_until: job.world.clock.now(),
+        given: HashMap::new(),
         texts: Vec::new(),
+        rooms: BTreeSet::new(),
+        stopped: false,
     };
     show.run(&mut job, page).await;
 }
@@ -67,8 +73,14 @@ struct Show {
     /// Its microphone is open.
     hears: bool,
     given_until: Timestamp,
-    /// What it was given to say since it was last silent.
+    /// What it was given to say and has not begun to, by the utterance's id.
+    given: HashMap<String, String>,
+    /// What it began to say since it was last silent.
     texts: Vec<String>,
+    /// The sessions whose rooms it joined.
+    rooms: BTreeSet<String>,
+    /// It was interrupted since it was last silent.
+    stopped: bool,
 }
 
 impl Show {
@@ -112,10 +124,12 @@ impl Show {
                 self.called_back(job, params["payload"].as_str().unwrap_or_default());
             }
             "Fetch.requestPaused" => let_pass(job, page, params).await,
-            "Network.webSocketCreated" => created(job, params["url"].as_str().unwrap_or_default()),
+            "Network.webSocketCreated" => {
+                self.created(job, params["url"].as_str().unwrap_or_default());
+            }
             "Network.webSocketClosed" => job.note(PageNews::SocketClosed),
             "Network.webSocketFrameReceived" => self.told(job, &params["response"]),
-            "Network.webSocketFrameSent" => said(job, &params["response"]),
+            "Network.webSocketFrameSent" => self.said(job, &params["response"]),
             "Runtime.exceptionThrown" => {
                 let details = &params["exceptionDetails"];
                 let what = details["exception"]["description"]
@@ -164,9 +178,11 @@ impl Show {
             return;
         };
         let kind = message["type"].as_str().unwrap_or_default();
-        if kind == "speak.start" {
-            self.texts
-                .extend(message["text"].as_str().map(str::to_owned));
+        if kind == "speak.start"
+            && let (Some(id), Some(text)) =
+                (message["utterance_id"].as_str(), message["text"].as_str())
+        {
+            self.given.insert(id.to_owned(), text.to_owned());
         }
         job.note(PageNews::Told(kind.to_owned()));
     }
@@ -175,14 +191,89 @@ impl Show {
         let duration_ms = u64::try_from(stretch.duration.as_millis()).unwrap_or(u64::MAX);
         job.note(PageNews::SoundEnded { duration_ms });
         let until = stretch.began_at + stretch.duration;
-        let mut texts = avatar_texts(job, stretch.began_at, until);
+        let said = self.avatars_said(job, stretch.began_at, until);
+        let voice = match said.first() {
+            Some((_, session, _)) if self.texts.is_empty() => PageVoice::Avatar(session.clone()),
+            Some(_) | None => PageVoice::Page,
+        };
+        let mut texts: Vec<String> = said.into_iter().map(|(_, _, text)| text).collect();
         texts.append(&mut self.texts);
         job.heard(HeardPage {
             duration_ms,
             text: (!texts.is_empty()).then(|| texts.join(" ")),
+            voice,
+            stopped: std::mem::take(&mut self.stopped),
             measured: true,
             at: stretch.began_at,
         });
+    }
+
+    /// The page opened a socket: to its meeting, or to a room, which tells whose avatar it shows.
+    fn created(&mut self, job: &Job, url: &str) {
+        let Ok(url) = Url::parse(url) else { return };
+        let token = url.query_pairs().find(|(name, _)| name == "access_token");
+        let Some((_, token)) = token else {
+            return job.note(PageNews::SocketOpened);
+        };
+        let stream = job
+            .world
+            .look(|models, _| models.avatars.by_viewer_token(&token).cloned());
+        if let Some(stream) = stream {
+            let mut session = stream.lock();
+            if let Some(meeting_id) = job.wanted.meeting_id.as_deref() {
+                session.belongs_to(meeting_id);
+            }
+            self.rooms.insert(session.id().to_owned());
+        }
+    }
+
+    /// The page says something on its socket, which tells what it is playing.
+    fn said(&mut self, job: &Job, frame: &Value) {
+        let Some(message) = message_in(frame) else {
+            return;
+        };
+        let id = message["utterance_id"].as_str().unwrap_or_default();
+        match message["type"].as_str() {
+            Some("playing") if message["interrupted"] == true => {
+                // What was not begun will not be heard.
+                if self.given.remove(id).is_none() {
+                    self.stopped = true;
+                }
+            }
+            Some("playing" | "spoken") => self.texts.extend(self.given.remove(id)),
+            Some(_) | None => {}
+        }
+        job.note(PageNews::Said(message));
+    }
+
+    /// What the avatars in the page's rooms said while the page was heard: when, in which session, what.
+    /// It is heard a little later.
+    fn avatars_said(
+        &self,
+        job: &Job,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Vec<(Timestamp, String, String)> {
+        let mut found = Vec::new();
+        job.world.look(|models, now| {
+            for stream in models.avatars.streams() {
+                let session = stream.lock().view(now);
+                if !self.rooms.contains(&session.id) {
+                    continue;
+                }
+                for said in session.utterances {
+                    let Some((began, text)) = said.began_at.zip(said.text) else {
+                        continue;
+                    };
+                    let ended = said.ended_at.unwrap_or(now);
+                    if began <= until && from <= ended + LATE {
+                        found.push((began, session.id.clone(), text));
+                    }
+                }
+            }
+        });
+        found.sort();
+        found
     }
 
     /// Gives the page's microphone what the room said since the last time.
@@ -205,29 +296,6 @@ impl Show {
                 .await;
         }
     }
-}
-
-/// What the avatars of the meeting said while the page was heard; it is heard a little later.
-fn avatar_texts(job: &Job, from: Timestamp, until: Timestamp) -> Vec<String> {
-    const LATE: Duration = Duration::from_secs(2);
-    let meeting_id = job.wanted.meeting_id.as_deref();
-    let mut said: Vec<(Timestamp, String)> = job.world.look(|models, now| {
-        let streams = models.avatars.streams().iter();
-        let sessions = streams.map(|stream| stream.lock().view(now));
-        sessions
-            .filter(|session| {
-                session.meeting_id.is_some() && session.meeting_id.as_deref() == meeting_id
-            })
-            .flat_map(|session| session.utterances)
-            .filter_map(|said| Some((said.began_at?, said.ended_at.unwrap_or(now), said.text?)))
-            .filter(|(began, ended, _)| {
-                *began <= until && *ended >= from - LATE && from <= *ended + LATE
-            })
-            .map(|(began, _, text)| (began, text))
-            .collect()
-    });
-    said.sort();
-    said.into_iter().map(|(_, text)| text).collect()
 }
 
 /// Lets a document through. In this world rooms have no TLS, so a policy that lets the page reach rooms
@@ -292,27 +360,6 @@ fn with_open_rooms(headers: &Value) -> Option<Vec<Value>> {
     widened.then_some(kept)
 }
 
-/// The page opened a socket: to its meeting, or to a room, which tells whose avatar it shows.
-fn created(job: &Job, url: &str) {
-    let Ok(url) = Url::parse(url) else { return };
-    let token = url.query_pairs().find(|(name, _)| name == "access_token");
-    match (token, job.wanted.meeting_id.as_deref()) {
-        (Some((_, token)), Some(meeting_id)) => job.world.look(|models, _| {
-            if let Some(stream) = models.avatars.by_viewer_token(&token) {
-                stream.lock().belongs_to(meeting_id);
-            }
-        }),
-        (Some(_), None) => {}
-        (None, _) => job.note(PageNews::SocketOpened),
-    }
-}
-
-fn said(job: &Job, frame: &Value) {
-    if let Some(message) = message_in(frame) {
-        job.note(PageNews::Said(message));
-    }
-}
-
 /// A message of the page's protocol, if the frame holds one.
 fn message_in(frame: &Value) -> Option<Value> {
     const TEXT: u64 = 1;
@@ -346,6 +393,14 @@ async fn obey(job: &Job, page: &Page, order: PageOrder) {
             let reloaded = page.begin("Page.reload", &json!({})).await;
             job.note(PageNews::Reloaded);
             drop(answer.send(reloaded));
+        }
+        PageOrder::DropSocket(answer) => {
+            let drops = format!("attacheDrop({})", json!(SOCKET_PATH));
+            drop(answer.send(page.evaluate(&drops).await.map(drop)));
+        }
+        PageOrder::BlockSound(_, answer) => {
+            let real = anyhow::anyhow!("a real browser decides for itself what it plays");
+            drop(answer.send(Err(real)));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! speaks the page's protocol. Which pages have to be open is the Recall model's to say; this follows.
 
 mod chromium;
+mod habits;
 mod meter;
 mod news;
 mod scripted;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+pub use self::habits::PageHabits;
 pub use self::news::PageNews;
 use crate::browser::Browser;
 use crate::journal::What;
@@ -52,12 +54,22 @@ pub(crate) enum PageOrder {
     Evaluate(String, oneshot::Sender<anyhow::Result<Value>>),
     Picture(oneshot::Sender<anyhow::Result<Vec<u8>>>),
     Reload(oneshot::Sender<anyhow::Result<()>>),
+    DropSocket(oneshot::Sender<anyhow::Result<()>>),
+    BlockSound(bool, oneshot::Sender<anyhow::Result<()>>),
 }
 
 /// The open pages, and what was heard of all.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     known: Mutex<HashMap<String, Known>>,
+    habits: Mutex<Habits>,
+}
+
+/// How the stand-in behaves in the meetings of a link, and in all others.
+#[derive(Debug, Default)]
+struct Habits {
+    default: PageHabits,
+    by_meeting_url: HashMap<String, PageHabits>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +79,28 @@ struct Known {
 }
 
 impl Pages {
+    pub(crate) fn new(default: PageHabits) -> Self {
+        let pages = Self::default();
+        pages.lock_habits().default = default;
+        pages
+    }
+
+    /// Pages of this link that are loaded from now on behave like this.
+    pub(crate) fn set_habits(&self, meeting_url: &str, habits: PageHabits) {
+        let mut known = self.lock_habits();
+        known.by_meeting_url.insert(meeting_url.to_owned(), habits);
+    }
+
+    fn habits(&self, meeting_url: &str) -> PageHabits {
+        let known = self.lock_habits();
+        let habits = known.by_meeting_url.get(meeting_url);
+        habits.copied().unwrap_or(known.default)
+    }
+
+    fn lock_habits(&self) -> MutexGuard<'_, Habits> {
+        self.habits.lock().expect("no panic holds the habits")
+    }
+
     /// The way to a bot's open page.
     pub(crate) fn orders(&self, bot_id: &str) -> Option<mpsc::Sender<PageOrder>> {
         self.lock().get(bot_id)?.orders.clone()

@@ -89,6 +89,19 @@
     }
   }, LOOK_MS);
 
+  // The sockets, so that they can be broken.
+  const sockets = new Set();
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...rest) {
+      super(...rest);
+      sockets.add(this);
+      this.addEventListener("close", () => sockets.delete(this));
+    }
+  };
+  globalThis.attacheDrop = (path) => {
+    for (const socket of sockets) if (new URL(socket.url).pathname === path) socket.close();
+  };
+
   // The microphone: asking for it counts as always, what it hears is the room.
   const devices = navigator.mediaDevices;
   const getUserMedia = devices?.getUserMedia.bind(devices);

@@ -2,6 +2,9 @@
 
 use url::Url;
 
+/// Where the page's socket is.
+pub(super) const SOCKET_PATH: &str = "/bot/socket";
+
 /// The page's socket, as its protocol has it: `socket` beside the page, with the meeting and the token.
 pub(super) fn socket(page: &str) -> Option<Url> {
     let mut url = Url::parse(page).ok()?;
@@ -12,7 +15,7 @@ pub(super) fn socket(page: &str) -> Option<Url> {
         .collect();
     let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
     url.set_scheme(scheme).ok()?;
-    url.set_path("/bot/socket");
+    url.set_path(SOCKET_PATH);
     url.query_pairs_mut().clear().extend_pairs(keep);
     url.set_fragment(None);
     Some(url)

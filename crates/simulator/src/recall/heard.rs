@@ -50,18 +50,40 @@ pub struct HeardAudio {
     pub at: Timestamp,
 }
 
-/// Sound that a page played, from silence to silence.
+/// Sound that a page played: one utterance, or where it was measured, all from silence to silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeardPage {
-    /// How long it was heard.
+    /// How long it was heard; less than it is long if it was stopped.
     pub duration_ms: u64,
     /// What it said, as far as that is known: what an avatar said, or the page was given to say, at the
     /// time.
     pub text: Option<String>,
+    /// Which way it came.
+    pub voice: PageVoice,
+    /// It was stopped before its end, or did not come whole.
+    pub stopped: bool,
     /// It was measured in a real browser, rather than worked out by the stand-in for one.
     pub measured: bool,
     /// When it began.
     pub at: Timestamp,
+}
+
+/// Which way sound comes into the room where a bot shows a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageVoice {
+    /// The page was given it and played it.
+    Page,
+    /// The avatar of this session said it, in a room that the page had joined.
+    Avatar(String),
+}
+
+impl std::fmt::Display for PageVoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Page => "page",
+            Self::Avatar(_) => "avatar",
+        })
+    }
 }
 
 impl Heard {
@@ -147,7 +169,8 @@ impl std::fmt::Display for Heard {
             }
             Self::Page(page) => {
                 let text = page.text.as_deref().unwrap_or("(unknown words)");
-                write!(f, "page {} ms: {text}", page.duration_ms)
+                let stopped = if page.stopped { " [stopped]" } else { "" };
+                write!(f, "{} {} ms: {text}{stopped}", page.voice, page.duration_ms)
             }
             Self::Chat { text, .. } => write!(f, "chat: {text}"),
         }

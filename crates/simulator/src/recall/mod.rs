@@ -49,7 +49,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::ears::Order;
 pub(crate) use self::frames::Outgoing;
-pub use self::heard::{Heard, HeardAudio, HeardPage};
+pub use self::heard::{Heard, HeardAudio, HeardPage, PageVoice};
 pub(crate) use self::listening::{DialOrder, SocketId};
 pub(crate) use self::outbox::{Attempt, Fate, Lane};
 pub(crate) use self::page::PageWanted;

@@ -1,4 +1,6 @@
 //! The speech that a page is given: played in order, one after the other.
+//!
+//! Every utterance that is started gets one end: spoken, interrupted, or failed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,8 +11,8 @@ use serde_json::{Value, json};
 use crate::audio::mp3;
 use crate::avatar::lasts;
 use crate::pages::Job;
-use crate::recall::HeardPage;
 use crate::recall::ids::sha256_hex;
+use crate::recall::{HeardPage, PageVoice};
 
 /// How often the page tells how far it is.
 const TELLS_EVERY: Duration = Duration::from_millis(250);
@@ -21,6 +23,10 @@ const MOST: usize = 64;
 pub(super) struct Speaking {
     scale: f64,
     queue: VecDeque<Speech>,
+    /// Nothing plays and nothing is told.
+    blocked: bool,
+    /// It was interrupted while it was blocked.
+    clearing: bool,
 }
 
 #[derive(Debug)]
@@ -29,35 +35,65 @@ struct Speech {
     is_mp3: bool,
     sound: Vec<u8>,
     complete: bool,
+    /// Its end was told already: it did not come whole.
+    failed: bool,
     began_at: Option<Timestamp>,
+    /// Since when it has been playing, and what was played before.
+    since: Option<Timestamp>,
+    before: Duration,
     told_at: Option<Timestamp>,
 }
 
 impl Speaking {
-    pub(super) fn new(scale: f64) -> Self {
+    pub(super) fn new(scale: f64, blocked: bool) -> Self {
         Self {
             scale,
             queue: VecDeque::new(),
+            blocked,
+            clearing: false,
         }
     }
 
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// The browser refuses to play sound from now on, or lets it go on; says whether it begins to refuse.
+    pub(super) fn block(&mut self, blocked: bool, now: Timestamp) -> bool {
+        let begins = blocked && !self.blocked;
+        if let Some(first) = self.queue.front_mut()
+            && first.began_at.is_some()
+        {
+            first.before = first.played(now, self.scale);
+            first.since = (!blocked).then_some(now);
+        }
+        self.blocked = blocked;
+        begins
+    }
+
     pub(super) fn start(&mut self, message: &Value) -> Vec<Value> {
-        let mut facts = self.connection_lost();
-        let id = message["utterance_id"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let is_mp3 = message["format"] == "mp3";
-        if self.queue.len() >= MOST {
-            facts.push(failed(&id, "too many utterances wait"));
+        let Some(id) = message["utterance_id"].as_str() else {
+            return Vec::new();
+        };
+        let is_mp3 = match message["format"].as_str() {
+            Some("mp3") => true,
+            Some("pcm_24000") => false,
+            _ => return Vec::new(),
+        };
+        let mut facts = self.cut_off("the next utterance began");
+        if self.queue.iter().filter(|speech| !speech.failed).count() >= MOST {
+            facts.push(failed(id, "too many utterances wait"));
             return facts;
         }
         self.queue.push_back(Speech {
-            id,
+            id: id.to_owned(),
             is_mp3,
             sound: Vec::new(),
             complete: false,
+            failed: false,
             began_at: None,
+            since: None,
+            before: Duration::ZERO,
             told_at: None,
         });
         facts
@@ -69,63 +105,93 @@ impl Speaking {
         }
     }
 
-    pub(super) fn end(&mut self, message: &Value) {
-        let open = self
-            .queue
-            .back_mut()
-            .filter(|last| message["utterance_id"] == *last.id);
-        if let Some(open) = open {
-            open.complete = true;
+    pub(super) fn end(&mut self, message: &Value) -> Vec<Value> {
+        let open = self.queue.back_mut();
+        let open = open.filter(|last| !last.complete && message["utterance_id"] == *last.id);
+        let Some(open) = open else {
+            return Vec::new();
+        };
+        open.complete = true;
+        if open.is_mp3 && open.duration().is_zero() {
+            open.failed = true;
+            return vec![failed(&open.id, "no mp3 frames in the sound")];
         }
+        Vec::new()
     }
 
-    /// The rest of the open utterance will not come.
-    pub(super) fn connection_lost(&mut self) -> Vec<Value> {
-        let open = self.queue.pop_back_if(|last| !last.complete);
-        let failed = open.map(|open| failed(&open.id, "the rest of it did not come"));
-        failed.into_iter().collect()
+    /// The rest of the open utterance will not come. What is there is played, but does not count as spoken.
+    pub(super) fn cut_off(&mut self, reason: &str) -> Vec<Value> {
+        let Some(open) = self.queue.back_mut().filter(|last| !last.complete) else {
+            return Vec::new();
+        };
+        (open.complete, open.failed) = (true, true);
+        vec![failed(&open.id, reason)]
+    }
+
+    /// Falls silent and forgets what waits; blocked sound does so when it is not blocked any more.
+    pub(super) fn interrupt(&mut self, job: &Job, now: Timestamp) -> Vec<Value> {
+        if self.blocked {
+            self.clearing = !self.queue.is_empty();
+            return Vec::new();
+        }
+        self.stop(job, now)
     }
 
     /// Falls silent and forgets what waits.
-    pub(super) fn interrupt(&mut self, job: &Job, now: Timestamp) -> Vec<Value> {
-        let queue = std::mem::take(&mut self.queue);
-        let interrupted = queue.into_iter().map(|speech| {
+    pub(super) fn stop(&mut self, job: &Job, now: Timestamp) -> Vec<Value> {
+        let mut facts = Vec::new();
+        for speech in std::mem::take(&mut self.queue) {
             let played = speech.played(now, self.scale);
             speech.heard(job, played);
-            json!({ "type": "playing", "utterance_id": speech.id, "played_ms": millis(played), "interrupted": true })
-        });
-        interrupted.collect()
+            if !speech.failed {
+                facts.push(json!({ "type": "playing", "utterance_id": speech.id,
+                    "played_ms": millis(played), "interrupted": true }));
+            }
+        }
+        facts
     }
 
     /// When [`Self::tick`] next has something to do.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let first = self.queue.front()?;
-        let Some(began_at) = first.began_at else {
+        let first = self.queue.front().filter(|_| !self.blocked)?;
+        let Some(since) = first.since else {
             return (first.complete || !first.sound.is_empty()).then_some(Timestamp::UNIX_EPOCH);
         };
-        let tells = first.told_at.unwrap_or(began_at) + TELLS_EVERY;
-        let ends = first
-            .complete
-            .then(|| began_at + first.duration().div_f64(self.scale));
+        let tells = first.told_at.unwrap_or(since) + TELLS_EVERY;
+        let ends = first.complete.then(|| first.ends_at(since, self.scale));
         ends.into_iter().chain([tells]).min()
     }
 
     /// Plays on; returns what is to be told.
     pub(super) fn tick(&mut self, job: &Job, now: Timestamp) -> Vec<Value> {
+        if !self.blocked && std::mem::take(&mut self.clearing) {
+            return self.stop(job, now);
+        }
         let mut facts = Vec::new();
+        // What follows begins in the moment in which the one before it ends.
+        let mut begins = now;
         while self.deadline().is_some_and(|due| due <= now) {
             let Some(first) = self.queue.front_mut() else {
                 break;
             };
-            let began_at = *first.began_at.get_or_insert(now);
-            let played = first.played(now, self.scale);
-            if first.complete && began_at + first.duration().div_f64(self.scale) <= now {
+            let since = *first.since.get_or_insert(begins);
+            first.began_at.get_or_insert(since);
+            let ends_at = first.ends_at(since, self.scale);
+            if first.complete && ends_at <= now {
                 first.heard(job, first.duration());
-                facts.push(json!({ "type": "spoken", "utterance_id": first.id }));
+                if !first.failed {
+                    facts.push(json!({ "type": "spoken", "utterance_id": first.id }));
+                }
+                begins = ends_at;
                 self.queue.pop_front();
             } else {
                 first.told_at = Some(now);
-                facts.push(json!({ "type": "playing", "utterance_id": first.id, "played_ms": millis(played) }));
+                if !first.failed {
+                    let played = millis(first.played(now, self.scale));
+                    facts.push(
+                        json!({ "type": "playing", "utterance_id": first.id, "played_ms": played }),
+                    );
+                }
             }
         }
         facts
@@ -141,15 +207,17 @@ impl Speech {
         }
     }
 
+    fn ends_at(&self, since: Timestamp, scale: f64) -> Timestamp {
+        since + self.duration().saturating_sub(self.before).div_f64(scale)
+    }
+
     /// How much of it was played by then, in meeting time.
     fn played(&self, now: Timestamp, scale: f64) -> Duration {
-        let since = self
-            .began_at
-            .and_then(|began| Duration::try_from(now.duration_since(began)).ok());
-        since
-            .unwrap_or_default()
-            .mul_f64(scale)
-            .min(self.duration())
+        let running = self
+            .since
+            .and_then(|since| Duration::try_from(now.duration_since(since)).ok());
+        let played = self.before + running.unwrap_or_default().mul_f64(scale);
+        played.min(self.duration())
     }
 
     /// The room has heard this much of it.
@@ -164,6 +232,8 @@ impl Speech {
         job.heard(HeardPage {
             duration_ms: millis(played),
             text,
+            voice: PageVoice::Page,
+            stopped: self.failed || played < self.duration(),
             measured: false,
             at,
         });
