@@ -36,29 +36,51 @@ async fn exchange(request: &Request, signal: &AbortSignal) -> Outcome {
     read(answer, request.max_response_bytes).await
 }
 
+/// What becomes of a handshake that is not answered in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Late {
+    /// It is aborted. The socket of one that is answered stays tied to its signal, which costs about ten microseconds
+    /// for each frame.
+    Aborted,
+    /// It is left to the runtime, of which it takes one of six connections until it ends.
+    Left,
+}
+
 /// Opens a WebSocket, within the request's deadline; it is not accepted yet.
 ///
 /// The `worker` crate's own way to connect takes no headers, and a signal that times out later would cut the open
 /// socket, so the deadline is a race.
-pub(crate) async fn upgrade(request: &Request) -> Result<WebSocket, HandshakeFailure> {
-    let controller = AbortController::default();
-    let signal = controller.signal();
-    let exchange = pin!(handshake(request, &signal));
+pub(crate) async fn upgrade(request: &Request, late: Late) -> Result<WebSocket, HandshakeFailure> {
+    let controller = match late {
+        Late::Aborted => Some(AbortController::default()),
+        Late::Left => None,
+    };
+    let signal = controller.as_ref().map(AbortController::signal);
+    let exchange = pin!(handshake(request, signal.as_ref()));
     match select(exchange, Delay::from(request.deadline)).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            controller.abort();
+            if let Some(controller) = controller {
+                controller.abort();
+            }
             Err(HandshakeFailure::Unanswered(TransportError::Timeout))
         }
     }
 }
 
-async fn handshake(request: &Request, signal: &AbortSignal) -> Result<WebSocket, HandshakeFailure> {
+async fn handshake(
+    request: &Request,
+    signal: Option<&AbortSignal>,
+) -> Result<WebSocket, HandshakeFailure> {
     let unreachable = |_| HandshakeFailure::Unanswered(TransportError::Connection);
     let mut outgoing = prepare(request).map_err(unreachable)?;
     let headers = outgoing.headers_mut().map_err(unreachable)?;
     headers.set("upgrade", "websocket").map_err(unreachable)?;
-    let sent = Fetch::Request(outgoing).send_with_signal(signal).await;
+    let fetch = Fetch::Request(outgoing);
+    let sent = match signal {
+        Some(signal) => fetch.send_with_signal(signal).await,
+        None => fetch.send().await,
+    };
     let answer = sent.map_err(unreachable)?;
     if answer.status_code() == 101 {
         return answer

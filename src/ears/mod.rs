@@ -21,7 +21,7 @@ use attache_meeting::{
     meeting::{Event, ListenPlan},
     vendors::{
         deepgram::{Command, DeepgramStt, ListenOptions, Passage},
-        recall::{MediaFrame, read_media_frame},
+        recall::{MediaFrame, MediaReader},
     },
 };
 use serde_json::json;
@@ -29,7 +29,11 @@ use web_sys::MessageEvent;
 use worker::{Result, WebSocket};
 
 use self::{socket::Socket, text::TextReader, timer::Timer};
-use crate::{clock, log, objects::Shell, vendor_http};
+use crate::{
+    clock, log,
+    objects::Shell,
+    vendor_http::{self, Late},
+};
 
 /// How many kinds of useless frames are written down.
 const MAX_KINDS_NOTED: usize = 20;
@@ -43,9 +47,12 @@ pub(crate) struct Ears {
     dials: Cell<u64>,
     /// The transcriber's socket, with its number.
     vendor: RefCell<Option<(u64, Socket)>>,
+    /// Whether the transcriber could not be reached the last time; the next attempt does not count on an answer.
+    unanswered: Cell<bool>,
     timer: Timer,
     /// The text and the sound of the frame at hand; kept so that a frame need not allocate.
     text: RefCell<TextReader>,
+    reader: RefCell<MediaReader>,
     sound: RefCell<Vec<u8>>,
     noted: RefCell<BTreeSet<String>>,
 }
@@ -70,8 +77,10 @@ impl Ears {
                 media: RefCell::new(None),
                 dials: Cell::new(0),
                 vendor: RefCell::new(None),
+                unanswered: Cell::new(false),
                 timer,
                 text: RefCell::new(TextReader::new()),
+                reader: RefCell::new(MediaReader::default()),
                 sound: RefCell::new(Vec::new()),
                 noted: RefCell::new(BTreeSet::new()),
             }
@@ -127,7 +136,7 @@ impl Ears {
             Ok(text) => text,
             Err(instead) => return self.ignored(instead),
         };
-        let stamp = match read_media_frame(text, &mut sound) {
+        let stamp = match self.reader.borrow_mut().read(text, &mut sound) {
             Ok(MediaFrame::Sound { stamp }) => stamp,
             Ok(MediaFrame::Other { event }) => return self.ignored(&event),
             Err(error) => return self.ignored(&error.to_string()),
@@ -218,10 +227,16 @@ impl Ears {
             return;
         };
         let ears = Rc::downgrade(self);
+        let late = if self.unanswered.get() {
+            Late::Aborted
+        } else {
+            Late::Left
+        };
         shell.state.wait_until(async move {
-            let outcome = vendor_http::upgrade(&request).await;
+            let outcome = vendor_http::upgrade(&request, late).await;
             let Some(ears) = ears.upgrade() else { return };
             let now = clock::now();
+            ears.unanswered.set(outcome.is_err());
             match outcome {
                 Ok(socket) => ears.connected(link, socket),
                 Err(failure) => ears.stt.borrow_mut().not_connected(link, &failure, now),

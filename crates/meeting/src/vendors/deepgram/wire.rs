@@ -73,6 +73,12 @@ struct Marker {
     timestamp: Option<f64>,
 }
 
+#[derive(Deserialize)]
+struct Typed {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
 /// How results begin, which are most of what comes: to know it spares reading them twice.
 const RESULTS: &str = r#"{"type":"Results","#;
 
@@ -82,11 +88,6 @@ pub(super) fn read(text: &str) -> Message {
         && let Ok(results) = serde_json::from_str(text)
     {
         return Message::Results(results);
-    }
-    #[derive(Deserialize)]
-    struct Typed {
-        #[serde(rename = "type")]
-        kind: String,
     }
     let Ok(Typed { kind }) = serde_json::from_str(text) else {
         return Message::Other("(no type)".to_owned());
