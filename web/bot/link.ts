@@ -77,10 +77,10 @@ export class Link {
     for (const message of this.#waiting.splice(0)) this.#write(message);
   }
 
-  /** Sends a fact, or keeps it until there is somebody to hear it; progress is not worth keeping. */
+  /** Sends a fact, or keeps it until there is somebody to hear it. */
   tell(message: FromPage): void {
     if (this.#greeted) this.#write(message);
-    else if (message.type !== "playing" || message.interrupted) {
+    else if (isWorthKeeping(message)) {
       this.#waiting.push(message);
       if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
     }
@@ -117,4 +117,10 @@ export class Link {
     this.#greeted = false;
     this.#events.closed();
   }
+}
+
+/** Progress is soon out of date, and blocked sound is said anew after every greeting. */
+function isWorthKeeping(message: FromPage): boolean {
+  if (message.type === "playing") return message.interrupted === true;
+  return message.type !== "sound.blocked" && message.type !== "pong";
 }

@@ -97,13 +97,18 @@ export class Microphone {
         audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
       });
     } catch {
-      // Refused or not there; a meeting can do without the page's ears.
+      // Refused or not there; a meeting can do without the page's ears. One that was there may come back.
+      if (this.#stream) this.#acquireLater();
       return;
     }
     for (const track of this.#stream.getTracks()) {
-      track.onended = () => setTimeout(() => void this.#acquire(), RETRY_MS);
+      track.onended = () => this.#acquireLater();
     }
     await this.#connect();
+  }
+
+  #acquireLater(): void {
+    setTimeout(() => void this.#acquire(), RETRY_MS);
   }
 
   async #connect(): Promise<void> {
