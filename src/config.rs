@@ -5,8 +5,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use attache_meeting::{
-    api::TenantSettings, meeting::Presence, secret::Secret, vendors::deepgram::Diarization,
-    webhook::WebhookVerifier,
+    api::TenantSettings, meeting::Presence, page_token::PageTokens, secret::Secret,
+    vendors::deepgram::Diarization, webhook::WebhookVerifier,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use url::Url;
@@ -39,6 +39,10 @@ pub(crate) struct Config {
     pub(crate) deepgram_model: String,
     /// `DEEPGRAM_DIARIZATION`: whether speakers are told apart, and by which parameter.
     pub(crate) deepgram_diarization: Diarization,
+    /// `MEETING_BOT_WEBAPP_URL`: where the bot's page is.
+    pub(crate) webapp_url: String,
+    /// `TOKEN_SECRET`: seals the page's tokens.
+    pub(crate) page_tokens: PageTokens,
     /// `ADMIN_API_KEY`: bearer key of `/v1/tenants`.
     pub(crate) admin_api_key: Secret,
     /// `API_KEY`: bearer key of tenant `default`.
@@ -81,9 +85,13 @@ impl Config {
         let region = vars.region()?;
         let recall_default = format!("https://{region}.recall.ai/api/v1");
         let webhook_secret = vars.required_secret("RECALL_WEBHOOK_SECRET")?;
-        vars.check_token_secret()?;
+        let public_url = vars.url("PUBLIC_URL", "http://127.0.0.1:8787")?;
+        let webapp_default = format!("{public_url}/bot/");
         Ok(Self {
-            public_url: vars.url("PUBLIC_URL", "http://127.0.0.1:8787")?,
+            // The page is a folder: its slash must stay.
+            webapp_url: vars.url("MEETING_BOT_WEBAPP_URL", &webapp_default)? + "/",
+            page_tokens: vars.page_tokens()?,
+            public_url,
             early_join_minutes: vars.whole("EARLY_JOIN_MINUTES", 3, &10)?,
             recall_base_url: vars.url("RECALL_BASE_URL", &recall_default)?,
             recall_api_key: vars.required_secret("RECALL_API_KEY")?,
@@ -207,12 +215,14 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     }
 
     /// The page's tokens are sealed under this key; a wrong one must not turn up only when the first page opens.
-    fn check_token_secret(&self) -> Result<(), ConfigError> {
+    fn page_tokens(&self) -> Result<PageTokens, ConfigError> {
         let variable = "TOKEN_SECRET";
         let secret = self.required_secret(variable)?;
-        match STANDARD.decode(secret.expose()) {
-            Ok(bytes) if bytes.len() == 32 => Ok(()),
-            _ => Err(ConfigError {
+        let key = STANDARD.decode(secret.expose()).ok();
+        let key: Option<[u8; 32]> = key.and_then(|bytes| bytes.try_into().ok());
+        match key {
+            Some(key) => Ok(PageTokens::new(&key)),
+            None => Err(ConfigError {
                 variable,
                 problem: "must be 32 bytes in base64".to_owned(),
             }),

@@ -9,11 +9,14 @@ use attache_meeting::{
     audio::mp3_duration,
     http::{Advice, CallError, FailureKind, Outcome, Request, TransportError},
     ids::{BotId, UtteranceId},
-    meeting::{Answer, Booking, Effect, Meeting, Order},
+    meeting::{self, Answer, Booking, Effect, Meeting, Order},
+    page_token::PageClaims,
     transcript::from_final,
     vendors::{
         elevenlabs::{AudioFormat, ElevenLabsTts, SpeechRequest},
-        recall::{AudioEndpoint, BotRequest, BotSnapshot, Presence, RecallClient},
+        recall::{
+            AudioEndpoint, BotRequest, BotSnapshot, Presence, RecallClient, build_output_media_url,
+        },
     },
 };
 use jiff::Timestamp;
@@ -107,7 +110,8 @@ impl Runner<'_> {
         let recall = &self.recall;
         match effect {
             Effect::CreateBot { key, join_at } => {
-                let request = recall.create_bot(&self.bot_request(join_at), &key);
+                let bot = self.bot_request(join_at)?;
+                let request = recall.create_bot(&bot, &key);
                 let bot = RecallClient::created_bot(send(&request).await)?;
                 Ok(Answer::BotCreated {
                     bot_id: bot.id,
@@ -158,20 +162,37 @@ impl Runner<'_> {
         }
     }
 
-    fn bot_request(&self, join_at: Option<Timestamp>) -> BotRequest {
-        BotRequest {
+    fn bot_request(&self, join_at: Option<Timestamp>) -> Result<BotRequest, CallError> {
+        Ok(BotRequest {
             meeting_url: self.booking.meeting_url.clone(),
             bot_name: self.booking.agent.name.clone(),
             company: self.booking.agent.company.clone(),
             join_at,
             meeting_id: self.booking.id.clone(),
             tenant_id: self.booking.tenant_id.clone(),
-            presence: Presence::Voice,
+            presence: self.presence()?,
             language: self.booking.agent.language.clone(),
             public_url: self.config.public_url.clone(),
             audio_endpoint: self.audio_endpoint(),
             retention_hours: self.config.recall_retention_hours,
+        })
+    }
+
+    fn presence(&self) -> Result<Presence, CallError> {
+        if self.booking.presence == meeting::Presence::Voice {
+            return Ok(Presence::Voice);
         }
+        let expires = self.shell.with_meeting(Meeting::page_expires_at);
+        let claims = PageClaims {
+            meeting_id: self.booking.id.clone(),
+            tenant_id: self.booking.tenant_id.clone(),
+            expires_at: expires.unwrap_or_else(clock::now).as_second(),
+        };
+        let token = self.config.page_tokens.seal(&claims, clock::random());
+        let (meeting, tenant) = (&self.booking.id, &self.booking.tenant_id);
+        let url = build_output_media_url(&self.config.webapp_url, meeting, tenant, &token)
+            .map_err(|_| refused("recall.create_bot", "MEETING_BOT_WEBAPP_URL is no URL"))?;
+        Ok(Presence::Page { url })
     }
 
     /// Where the bot delivers the call's sound, if it is listened to.

@@ -2,13 +2,13 @@
 
 use attache_meeting::{
     api::{
-        ChatRequest, CreateMeeting, ListQuery, PageQuery, Problem, RecordingView, SayRequest,
-        TenantSettings, TimelinePage, TranscriptFormat, TranscriptPage, TranscriptQuery, Utterance,
-        parse_body, purge_query,
+        ChatRequest, CreateMeeting, ListQuery, PageQuery, Problem, ReactionRequest, RecordingView,
+        SayRequest, TenantSettings, TimelinePage, TranscriptFormat, TranscriptPage,
+        TranscriptQuery, Utterance, parse_body, purge_query,
     },
     ids::{MeetingId, TenantId},
-    meeting::{Booking, Presence},
-    view::MeetingView,
+    meeting::Booking,
+    view::{AvatarDetails, MeetingView},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -85,10 +85,9 @@ pub(super) async fn route(
         (Method::Get, ["transcript"]) => get_transcript(&caller).await,
         (Method::Get, ["recording"]) => get_recording(&caller, request).await,
         (Method::Get, ["timeline"]) => get_timeline(&caller).await,
-        (Method::Post, ["reaction"]) => caller.not_implemented("reacting").await,
-        (Method::Get, ["avatar"]) | (Method::Post, ["avatar", "rotate"]) => {
-            caller.not_implemented("the avatar").await
-        }
+        (Method::Post, ["reaction"]) => react(&caller, request).await,
+        (Method::Get, ["avatar"]) => get_avatar(&caller).await,
+        (Method::Post, ["avatar", "rotate"]) => rotate_avatar(&caller).await,
         (Method::Post, ["panic"]) if call.config.fault_injection => {
             caller.ask(MeetingAsk::Panic).await?;
             Err(Problem::internal())
@@ -138,12 +137,6 @@ impl Caller<'_> {
             self.ask(MeetingAsk::Read).await?;
         }
         parsed
-    }
-
-    /// What this version cannot do is said only to those who may see the meeting.
-    async fn not_implemented(&self, what: &str) -> Answer {
-        self.ask(MeetingAsk::Read).await?;
-        Err(Problem::not_implemented(what))
     }
 }
 
@@ -206,10 +199,7 @@ async fn new_booking(call: &Call<'_>, tenant: &TenantId, body: &[u8]) -> Result<
         call.config.early_join_minutes,
         clock::now(),
     )?;
-    match booking.presence {
-        Presence::Voice => Ok(booking),
-        Presence::Avatar => Err(Problem::not_implemented("presence `avatar`")),
-    }
+    Ok(booking)
 }
 
 fn idempotency(request: &Request, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
@@ -368,6 +358,40 @@ async fn chat(caller: &Caller<'_>, request: &mut Request) -> Answer {
     let parsed = body.and_then(|body| parse_body::<ChatRequest>(&body));
     let wanted = caller.check(parsed.and_then(ChatRequest::checked)).await?;
     caller.command(MeetingAsk::Chat { text: wanted.text }).await
+}
+
+/// Makes the avatar react visibly.
+#[utoipa::path(post, path = "/v1/meetings/{id}/reaction", tag = "meetings", request_body = ReactionRequest,
+    params(("id" = String, Path, description = "The meeting's id")),
+    responses((status = 202, description = "The meeting as it is now", body = MeetingView),
+        (status = 409, description = "Not in progress, or without an avatar", body = Problem,
+            content_type = "application/problem+json")))]
+async fn react(caller: &Caller<'_>, request: &mut Request) -> Answer {
+    let body = read_body(request).await;
+    let parsed = body.and_then(|body| parse_body::<ReactionRequest>(&body));
+    let ReactionRequest { reaction } = caller.check(parsed).await?;
+    caller.command(MeetingAsk::React { reaction }).await
+}
+
+/// Reads the avatar in detail.
+#[utoipa::path(get, path = "/v1/meetings/{id}/avatar", tag = "meetings",
+    params(("id" = String, Path, description = "The meeting's id")),
+    responses((status = 200, description = "The avatar, without credentials", body = AvatarDetails)))]
+async fn get_avatar(caller: &Caller<'_>) -> Answer {
+    let MeetingReply::Avatar(avatar) = caller.ask(MeetingAsk::Avatar).await? else {
+        return Err(Problem::internal());
+    };
+    json_response(200, &avatar)
+}
+
+/// Replaces the avatar's session by a fresh one.
+#[utoipa::path(post, path = "/v1/meetings/{id}/avatar/rotate", tag = "meetings",
+    params(("id" = String, Path, description = "The meeting's id")),
+    responses((status = 202, description = "The meeting as it is now", body = MeetingView),
+        (status = 409, description = "There is no session, as with the builtin face, or no avatar", body = Problem,
+            content_type = "application/problem+json")))]
+async fn rotate_avatar(caller: &Caller<'_>) -> Answer {
+    caller.command(MeetingAsk::Rotate).await
 }
 
 /// Reads the transcript.

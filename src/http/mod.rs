@@ -6,6 +6,7 @@ mod live;
 mod media;
 mod meetings;
 mod openapi;
+mod page;
 mod problems;
 mod tenants;
 mod webhooks;
@@ -53,14 +54,14 @@ async fn route(request: &mut Request, env: &Env) -> Answer {
         (Method::Get, ["recall", "media", meeting_id, ""]) => {
             media::open(&call, request, meeting_id).await
         }
-        (Method::Get, ["bot", _]) => Err(Problem::not_implemented("the bot's page")),
+        (Method::Get, ["bot", "socket"]) => page::open(&call, request).await,
         (method, ["v1", "meetings", rest @ ..]) => {
             meetings::route(&call, request, method, rest).await
         }
         (method, ["v1", "tenants", rest @ ..]) => {
             tenants::route(&call, request, method, rest).await
         }
-        (_, ["healthz" | "openapi.json"] | ["recall", "media", _, ""] | ["bot", _]) => {
+        (_, ["healthz" | "openapi.json"] | ["recall", "media", _, ""] | ["bot", "socket"]) => {
             Err(Problem::method_not_allowed("GET"))
         }
         (_, ["webhooks", "recall"]) => Err(Problem::method_not_allowed("POST")),

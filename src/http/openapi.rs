@@ -12,7 +12,7 @@ use utoipa::{
 
 use super::{Answer, json_response};
 
-/// Everything this version can do; what is not built yet is not in it.
+/// Everything this version can do.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "attache", description = "Sends an AI delegate into video meetings."),
@@ -25,6 +25,9 @@ use super::{Answer, json_response};
         super::meetings::say,
         super::meetings::interrupt,
         super::meetings::chat,
+        super::meetings::react,
+        super::meetings::get_avatar,
+        super::meetings::rotate_avatar,
         super::meetings::get_transcript,
         super::meetings::get_recording,
         super::meetings::get_timeline,
@@ -35,6 +38,7 @@ use super::{Answer, json_response};
         super::tenants::revoke_key,
         super::webhooks::recall,
         super::media::open,
+        super::page::open,
         document,
         health
     ),

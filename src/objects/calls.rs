@@ -10,7 +10,8 @@ use attache_meeting::{
     },
     ids::{KeyId, MeetingId, TenantId, UtteranceId},
     meeting::Booking,
-    view::MeetingView,
+    page::Reaction,
+    view::{AvatarDetails, MeetingView},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -58,6 +59,12 @@ pub(crate) enum MeetingAsk {
     Interrupt,
     /// Write to the call's chat.
     Chat { text: String },
+    /// React visibly.
+    React { reaction: Reaction },
+    /// Replace the avatar's session.
+    Rotate,
+    /// The avatar in detail.
+    Avatar,
     /// The transcript.
     Transcript(TranscriptQuery),
     /// A fresh URL of the recording.
@@ -74,6 +81,8 @@ pub(crate) enum MeetingAsk {
 pub(crate) enum MeetingReply {
     /// The meeting as it is now.
     Meeting(Box<MeetingView>),
+    /// The avatar in detail.
+    Avatar(AvatarDetails),
     /// A page of segments.
     Transcript(TranscriptPage),
     /// A transcript, written out.

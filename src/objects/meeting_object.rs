@@ -13,11 +13,12 @@ use std::{
 
 use attache_meeting::{
     api::{Problem, TranscriptFormat, TranscriptPage, TranscriptQuery, TranscriptSource},
-    ids::{BotId, TenantId},
+    ids::{BotId, TenantId, UtteranceId},
     meeting::{
-        ArtifactState, Booking, EarsOrder, Event, ListenPlan, LiveEvent, Meeting, Order, Refusal,
-        Step,
+        ArtifactState, Booking, EarsOrder, Event, ListenPlan, LiveEvent, Meeting, Order, PageOrder,
+        Refusal, Step,
     },
+    page::{FromPage, ToPage},
     transcript::{Segment, to_srt, to_text, to_vtt},
     vendors::{deepgram::ListenOptions, recall::parse_webhook},
 };
@@ -34,6 +35,9 @@ use super::{
 };
 use crate::{clock, config::Config, ears::Ears, effects, log};
 
+/// The sound of an utterance goes to the page in pieces of four seconds.
+const PAGE_PIECE_BYTES: usize = 16 * 1024;
+
 /// Header that carries a verified webhook's message id into the object.
 pub(crate) const MESSAGE_ID_HEADER: &str = "x-attache-message-id";
 /// Header that carries the caller's tenant into the object for `live`.
@@ -44,6 +48,17 @@ pub(crate) const WEBHOOK_PATH: &str = "/webhook";
 pub(crate) const LIVE_PATH: &str = "/live";
 /// Path of the audio socket, its signature checked.
 pub(crate) const MEDIA_PATH: &str = "/media";
+
+/// Path of the page's socket, its token checked.
+pub(crate) const PAGE_PATH: &str = "/page";
+
+/// Marks the sockets of those who watch, and of the bot's page.
+const WATCHER: &str = "watcher";
+const PAGE: &str = "page";
+/// The ready state of a socket that is neither closing nor closed.
+const OPEN: u16 = 1;
+/// The longest text frame of the page's that is read; its longest has far less.
+const MAX_PAGE_FRAME: usize = 4_096;
 
 /// How soon the alarm is tried again when it failed.
 const ALARM_RETRY_MS: i64 = 10_000;
@@ -125,6 +140,7 @@ impl DurableObject for MeetingObject {
             WEBHOOK_PATH => shell.take_webhook(&mut request).await,
             LIVE_PATH => shell.watch(&request),
             MEDIA_PATH => shell.take_media().await,
+            PAGE_PATH => shell.take_page(&request).await,
             _ => {
                 let reply = match read_call(&mut request).await {
                     Ok(call) => shell.take_call(call).await,
@@ -157,8 +173,22 @@ impl DurableObject for MeetingObject {
         Response::empty()
     }
 
-    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
+    async fn websocket_message(
+        &self,
+        socket: WebSocket,
+        message: WebSocketIncomingMessage,
+    ) -> Result<()> {
         // Watchers only listen; `ping` is answered by the runtime.
+        let shell = &*self.shell;
+        let WebSocketIncomingMessage::String(text) = message else {
+            return Ok(());
+        };
+        if !shell.is_page(&socket) || text.len() > MAX_PAGE_FRAME {
+            return Ok(());
+        }
+        shell.wake().await?;
+        let report = FromPage::read(&text);
+        shell.step(Event::PageReported { report }, None).await?;
         Ok(())
     }
 
@@ -174,11 +204,11 @@ impl DurableObject for MeetingObject {
             .ok()
             .filter(|code| *code == 1000 || *code >= 3000);
         socket.close(Some(code.unwrap_or(1000)), Some("bye")).ok();
-        Ok(())
+        self.shell.socket_gone(&socket).await
     }
 
-    async fn websocket_error(&self, _: WebSocket, _: Error) -> Result<()> {
-        Ok(())
+    async fn websocket_error(&self, socket: WebSocket, _: Error) -> Result<()> {
+        self.shell.socket_gone(&socket).await
     }
 }
 
@@ -198,6 +228,9 @@ impl Shell {
             let meeting_id = self.with_meeting(|meeting| meeting.booking().id.clone());
             log::info("a meeting was loaded", json!({ "meeting_id": meeting_id }));
             self.store.forget_old_webhooks(clock::now())?;
+            if self.pages(None).is_empty() {
+                self.step(Event::PageDisconnected, None).await?;
+            }
             self.step(Event::Restored, None).await?;
         }
         Ok(())
@@ -264,6 +297,9 @@ impl Shell {
         for order in step.orders {
             self.start(order);
         }
+        for order in step.page {
+            self.tell_page(order);
+        }
         match step.ears {
             Some(EarsOrder::Open(plan)) => self.open_ears(&plan),
             Some(EarsOrder::Close) => {
@@ -321,7 +357,7 @@ impl Shell {
         if events.is_empty() {
             return;
         }
-        let watchers = self.state.get_websockets();
+        let watchers = self.watchers();
         if watchers.is_empty() {
             return;
         }
@@ -399,9 +435,85 @@ impl Shell {
         Response::from_websocket(pair.client)
     }
 
+    fn watchers(&self) -> Vec<WebSocket> {
+        self.state.get_websockets_with_tag(WATCHER)
+    }
+
+    /// The open sockets of the bot's page, except one.
+    fn pages(&self, except: Option<&WebSocket>) -> Vec<WebSocket> {
+        let mut pages = self.state.get_websockets_with_tag(PAGE);
+        pages.retain(|page| Some(page) != except && page.as_ref().ready_state() == OPEN);
+        pages
+    }
+
+    fn is_page(&self, socket: &WebSocket) -> bool {
+        self.state.get_tags(socket).iter().any(|tag| tag == PAGE)
+    }
+
+    async fn socket_gone(self: &Rc<Self>, socket: &WebSocket) -> Result<()> {
+        if self.is_page(socket) && self.pages(Some(socket)).is_empty() {
+            self.wake().await?;
+            self.step(Event::PageDisconnected, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the bot's page in, whose token was checked; one that was there before is closed.
+    async fn take_page(self: &Rc<Self>, request: &Request) -> Result<Response> {
+        if !self.is_tenants(request)? {
+            return Response::error("unknown meeting", 404);
+        }
+        let pair = WebSocketPair::new()?;
+        for before in self.pages(None) {
+            before
+                .close(Some(4000), Some("another page took over"))
+                .ok();
+        }
+        self.state.accept_websocket_with_tags(&pair.server, &[PAGE]);
+        if let Some(refusal) = self.step(Event::PageConnected, None).await? {
+            pair.server.close(Some(1000), Some("no page")).ok();
+            return Response::error(refusal.to_string(), 409);
+        }
+        Response::from_websocket(pair.client)
+    }
+
+    fn tell_page(&self, order: PageOrder) {
+        let Some(page) = self.pages(None).pop() else {
+            return;
+        };
+        // A page that has gone is told nothing; its close event tells the meeting.
+        match order {
+            PageOrder::Send(frame) => send_to_page(&page, &frame),
+            PageOrder::Speak { utterance_id, text } => {
+                self.speak_on_page(&page, utterance_id, text);
+            }
+            PageOrder::Close => {
+                page.close(Some(1000), Some("the call is over")).ok();
+            }
+        }
+    }
+
+    fn speak_on_page(&self, page: &WebSocket, utterance_id: UtteranceId, text: String) {
+        let Ok(Some(audio)) = self.store.clip(&utterance_id) else {
+            // The page will not report that it plays, and the meeting falls back in time.
+            let fields = json!({ "utterance_id": utterance_id });
+            return log::error("the audio of an utterance is not stored", fields);
+        };
+        let start = ToPage::SpeakStart {
+            utterance_id: utterance_id.clone(),
+            format: "mp3",
+            text,
+        };
+        send_to_page(page, &start);
+        for piece in audio.chunks(PAGE_PIECE_BYTES) {
+            page.send_with_bytes(piece).ok();
+        }
+        send_to_page(page, &ToPage::SpeakEnd { utterance_id });
+    }
+
     /// Takes in what the ears have to tell, in the order it is told, and at once: no promise has to be kept for it.
     pub(crate) fn report(self: &Rc<Self>, event: Event) {
-        if event.is_passing() && self.state.get_websockets().is_empty() {
+        if event.is_passing() && self.watchers().is_empty() {
             return;
         }
         self.reports.borrow_mut().push_back(event);
@@ -483,6 +595,14 @@ impl Shell {
                 };
                 self.command(event).await
             }
+            MeetingAsk::React { reaction } => {
+                self.command(Event::ReactionRequested { reaction }).await
+            }
+            MeetingAsk::Rotate => self.command(Event::RotationRequested).await,
+            MeetingAsk::Avatar => self
+                .with_meeting(Meeting::avatar_details)
+                .map(MeetingReply::Avatar)
+                .ok_or_else(Problem::meeting_not_found),
             MeetingAsk::Transcript(query) => self.transcript(&query),
             MeetingAsk::Recording => self.recording().await,
             MeetingAsk::Timeline(page) => self
@@ -590,20 +710,25 @@ impl Shell {
     }
 
     /// Lets a client watch the meeting; the first frame is the meeting as it is now.
-    fn watch(&self, request: &Request) -> Result<Response> {
+    /// Tells whether the meeting is there and belongs to the tenant that the request names.
+    fn is_tenants(&self, request: &Request) -> Result<bool> {
         let tenant = request
             .headers()
             .get(TENANT_HEADER)?
             .and_then(|id| id.parse().ok());
-        let known = tenant.is_some_and(|tenant: TenantId| self.check_tenant(&tenant).is_ok());
-        if !known {
+        Ok(tenant.is_some_and(|tenant: TenantId| self.check_tenant(&tenant).is_ok()))
+    }
+
+    fn watch(&self, request: &Request) -> Result<Response> {
+        if !self.is_tenants(request)? {
             return Response::error("unknown meeting", 404);
         }
-        if self.state.get_websockets().len() >= MAX_WATCHERS {
+        if self.watchers().len() >= MAX_WATCHERS {
             return Response::error("too many watchers", 429);
         }
         let pair = WebSocketPair::new()?;
-        self.state.accept_web_socket(&pair.server);
+        self.state
+            .accept_websocket_with_tags(&pair.server, &[WATCHER]);
         let meeting = self.with_meeting(|meeting| LiveEvent::Meeting {
             meeting: Box::new(meeting.view()),
         });
@@ -638,4 +763,10 @@ fn not_stored(error: &Error) {
         "a report of the ears could not be stored",
         json!({ "reason": reason }),
     );
+}
+
+fn send_to_page(page: &WebSocket, frame: &ToPage) {
+    if let Ok(text) = serde_json::to_string(frame) {
+        page.send_with_str(text).ok();
+    }
 }

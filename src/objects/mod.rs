@@ -7,5 +7,5 @@ mod sql;
 mod tenant_object;
 
 pub(crate) use meeting_object::{
-    LIVE_PATH, MEDIA_PATH, MESSAGE_ID_HEADER, Shell, TENANT_HEADER, WEBHOOK_PATH,
+    LIVE_PATH, MEDIA_PATH, MESSAGE_ID_HEADER, PAGE_PATH, Shell, TENANT_HEADER, WEBHOOK_PATH,
 };

@@ -8,6 +8,7 @@ pub mod audio;
 pub mod http;
 pub mod ids;
 pub mod meeting;
+pub mod page;
 pub mod page_token;
 pub mod retry;
 pub mod secret;

@@ -72,6 +72,10 @@ impl PageTokens {
     }
 
     /// Seals claims; `nonce` is random and never used twice.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "it does not panic, as the reasons say"
+    )]
     pub fn seal(&self, claims: &PageClaims, nonce: [u8; NONCE_BYTES]) -> Secret {
         let plain = serde_json::to_vec(claims).expect("claims are strings and a number");
         let payload = Payload {

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::meeting::{
-    ArtifactState, Ended, GreetingState, ListeningState, Meeting, Platform, Presence, Status, Via,
-    Warning,
+    ArtifactState, AvatarState, BUILTIN, Ended, GreetingState, ListeningState, Meeting, Platform,
+    Presence, Status, Via, Warning,
 };
 
 /// A meeting.
@@ -120,12 +120,21 @@ pub struct AvatarView {
     pub state: AvatarState,
 }
 
-/// The state of the avatar session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AvatarState {
-    /// There is no avatar.
-    Off,
+/// The avatar in detail, without credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AvatarDetails {
+    /// The provider, if there is an avatar; `builtin` is the page's own face.
+    pub provider: Option<String>,
+    /// The state of its session.
+    pub state: AvatarState,
+    /// The session at the provider; the builtin face has none.
+    pub session_id: Option<String>,
+    /// When the session started.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
+    /// When the next session takes over.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub rotates_at: Option<Timestamp>,
 }
 
 /// Where an artifact is.
@@ -171,8 +180,8 @@ impl Meeting {
                 segments: self.segments,
             },
             avatar: AvatarView {
-                provider: None,
-                state: AvatarState::Off,
+                provider: (booking.presence == Presence::Avatar).then(|| BUILTIN.to_owned()),
+                state: self.avatar_state(),
             },
             transcript: ArtifactView {
                 state: self.transcript,

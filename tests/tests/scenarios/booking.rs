@@ -354,34 +354,34 @@ pub(crate) async fn wrong_query_parameters_are_named(world: &World) -> Result<()
     Ok(())
 }
 
-pub(crate) async fn what_is_not_built_yet_says_so_and_books_nothing(world: &World) -> Result<()> {
+pub(crate) async fn a_meeting_with_a_face_books_a_bot_that_shows_its_page(
+    world: &World,
+) -> Result<()> {
     let mut room = world.room().await?;
-    let avatar = room.booking_with(json!({ "presence": "avatar" }));
-    is_problem(
-        &room.api.create_meeting(&avatar).await?,
-        501,
-        "not_implemented",
-    )?;
-    ensure!(room.bots().is_empty());
-
-    let starts_at = in_seconds(9 * 60).to_string();
-    let booking = room.booking_with(json!({ "starts_at": starts_at }));
-    room.book(&booking).await?;
-    let path = |rest: &str| format!("/v1/meetings/{}/{rest}", room.id);
-    is_problem(
-        &room.api.get(&path("avatar")).await?,
-        501,
-        "not_implemented",
-    )?;
-    for command in ["reaction", "avatar/rotate"] {
-        let answer = room.api.post(&path(command), &json!({})).await?;
-        is_problem(&answer, 501, "not_implemented")?;
+    room.simulator
+        .script_meeting(&room.url, MeetingScript::manual());
+    room.book(&room.booking_with(json!({ "presence": "avatar" })))
+        .await?;
+    room.until(|meeting| meeting["bot"].is_object()).await?;
+    let config = room.bot()?.config;
+    let camera = &config["output_media"]["camera"];
+    let page = text(&camera["config"]["url"]);
+    let origin = world.system().await?.runtime.base_url();
+    ensure!(
+        camera["kind"] == "webpage" && page.starts_with(&format!("{origin}/bot/")),
+        "{config}"
+    );
+    ensure!(config["variant"]["google_meet"] == "web_4_core", "{config}");
+    for excluded in ["automatic_audio_output", "automatic_video_output"] {
+        ensure!(config[excluded].is_null(), "{config}");
     }
+    let avatar = room.meeting().await?["avatar"].clone();
+    ensure!(avatar["provider"] == "builtin", "{avatar}");
     Ok(())
 }
 
 /// Every call of this version, as the description is to name it.
-const CALLS: [(&str, &str); 15] = [
+const CALLS: [(&str, &str); 18] = [
     ("post", "/v1/meetings"),
     ("get", "/v1/meetings"),
     ("get", "/v1/meetings/{id}"),
@@ -390,6 +390,9 @@ const CALLS: [(&str, &str); 15] = [
     ("post", "/v1/meetings/{id}/say"),
     ("post", "/v1/meetings/{id}/interrupt"),
     ("post", "/v1/meetings/{id}/chat"),
+    ("post", "/v1/meetings/{id}/reaction"),
+    ("get", "/v1/meetings/{id}/avatar"),
+    ("post", "/v1/meetings/{id}/avatar/rotate"),
     ("get", "/v1/meetings/{id}/transcript"),
     ("get", "/v1/meetings/{id}/recording"),
     ("get", "/v1/meetings/{id}/timeline"),
@@ -435,6 +438,7 @@ fn is_public(path: &str) -> bool {
         "/openapi.json",
         "/webhooks/recall",
         "/recall/media/{meeting_id}/",
+        "/bot/socket",
         "/v1/meetings/{id}/live",
     ]
     .contains(&path)

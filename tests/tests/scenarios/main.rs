@@ -7,6 +7,9 @@ mod artifacts;
 mod booking;
 mod crash;
 mod ears;
+mod face;
+mod face_crash;
+mod face_page;
 mod greeting;
 mod life;
 mod listening;
@@ -125,7 +128,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             a_body_over_one_mebibyte_is_refused_whether_or_not_it_says_so
             a_list_is_newest_first_in_pages_and_by_status
             wrong_query_parameters_are_named
-            what_is_not_built_yet_says_so_and_books_nothing
+            a_meeting_with_a_face_books_a_bot_that_shows_its_page
             the_api_describes_every_call_that_works_and_none_that_does_not
         ;
         listening:
@@ -203,6 +206,25 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             without_any_webhook_the_meeting_is_followed_by_asking
             the_older_form_of_status_webhooks_is_understood
             the_timeline_tells_the_story_in_order_and_in_pages
+        ;
+        face:
+            the_room_is_greeted_once_through_the_face
+            one_thing_is_said_after_the_other_through_the_face
+            an_interruption_reaches_the_face_which_says_how_much_was_heard
+            a_page_that_is_loaded_again_greets_nobody_again_and_is_soon_back
+            a_page_that_is_loaded_again_in_mid_sentence_says_nothing_twice
+            the_face_reacts_and_has_no_session
+            without_a_face_there_is_nothing_to_react
+        ;
+        face_page:
+            only_the_meetings_own_page_is_let_in
+            a_page_that_does_not_come_leaves_the_greeting_to_the_chat
+            a_page_whose_sound_is_blocked_is_a_warning
+            a_page_that_takes_over_is_the_only_one
+            the_page_is_served_under_its_policy_and_shows_no_key
+        ;
+        face_crash:
+            killed_in_mid_sentence_nothing_is_said_twice_and_everything_has_an_end
         ;
         artifacts:
             the_transcript_is_live_in_the_call_and_final_after_it

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use crate::world::{Room, SOON, World, is_problem, text, warnings, wrong_fields};
 
 /// Speech of some seconds, to have something to cut.
-const LONG: &str = "This goes on for a while, since there is so much to tell about the launch, the tests, and all \
+pub(crate) const LONG: &str = "This goes on for a while, since there is so much to tell about the launch, the tests, and all \
                     the people who made it happen in the end.";
 
 /// Says something and gives the utterance's id.
-async fn say(room: &Room<'_>, words: &str) -> Result<String> {
+pub(crate) async fn say(room: &Room<'_>, words: &str) -> Result<String> {
     let accepted = room.api.say(&room.id, words).await?.expect(202)?;
     let id = text(&accepted["utterance_id"]);
     ensure!(id.starts_with("utt_"), "{accepted}");
@@ -24,7 +24,7 @@ async fn say(room: &Room<'_>, words: &str) -> Result<String> {
 }
 
 /// Waits until the room begins to hear these words.
-async fn heard(room: &Room<'_>, words: &str) -> Result<()> {
+pub(crate) async fn heard(room: &Room<'_>, words: &str) -> Result<()> {
     let simulator = room.simulator;
     let begins = |entry: &Entry| matches!(&entry.what, What::Heard { meeting_url, heard, .. } if *meeting_url == room.url && heard.text() == Some(words));
     simulator
@@ -40,7 +40,10 @@ fn said(room: &Room<'_>) -> Vec<HeardAudio> {
 }
 
 /// Collects events until one is as wanted, that one included.
-async fn events_until(live: &mut Live, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>> {
+pub(crate) async fn events_until(
+    live: &mut Live,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<Vec<Value>> {
     let mut seen = Vec::new();
     loop {
         let event = live
@@ -55,12 +58,12 @@ async fn events_until(live: &mut Live, wanted: impl Fn(&Value) -> bool) -> Resul
     }
 }
 
-fn is_utterance(event: &Value, id: &str, state: &str) -> bool {
+pub(crate) fn is_utterance(event: &Value, id: &str, state: &str) -> bool {
     event["type"] == "utterance" && event["utterance_id"] == id && event["state"] == state
 }
 
 /// The states of one utterance, in order.
-fn states(events: &[Value], id: &str) -> Vec<String> {
+pub(crate) fn states(events: &[Value], id: &str) -> Vec<String> {
     let of_it = events.iter().filter(|event| event["utterance_id"] == id);
     of_it.map(|event| text(&event["state"])).collect()
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
-    BotState, Entry, Event, Heard, HeardAudio, MeetingScript, Operation, RequestSeen, Simulator,
-    SimulatorConfig,
+    BotState, Entry, Event, Heard, HeardAudio, HeardPage, MeetingScript, Operation, PageMode,
+    RequestSeen, Simulator, SimulatorConfig,
 };
 use attache_tests::{Answer, Api, Settings, System};
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ pub(crate) struct World {
     system: OnceCell<System>,
     listening: OnceCell<System>,
     fast: OnceCell<System>,
+    by_hand: OnceCell<System>,
     /// Starting takes all of a small machine, so one starts after the other.
     start: Mutex<()>,
 }
@@ -63,9 +64,20 @@ impl World {
             .await
     }
 
+    /// The Worker of meetings whose pages nobody opens, so that scenarios can.
+    pub(crate) async fn by_hand(&self) -> Result<&System> {
+        let vendors = SimulatorConfig {
+            pages: PageMode::Nobody,
+            ..vendors()
+        };
+        self.by_hand
+            .get_or_try_init(|| self.start(vendors, |settings| settings))
+            .await
+    }
+
     /// The shared Workers that were started so far.
     pub(crate) fn started(&self) -> impl Iterator<Item = &System> {
-        [&self.system, &self.listening, &self.fast]
+        [&self.system, &self.listening, &self.fast, &self.by_hand]
             .into_iter()
             .filter_map(OnceCell::get)
     }
@@ -179,6 +191,14 @@ impl<'a> Room<'a> {
     pub(crate) async fn meet(mut self, script: MeetingScript) -> Result<Self> {
         self.simulator.script_meeting(&self.url, script);
         let booking = self.booking();
+        self.book(&booking).await?;
+        Ok(self)
+    }
+
+    /// The same, with a face.
+    pub(crate) async fn meet_with_a_face(mut self, script: MeetingScript) -> Result<Self> {
+        self.simulator.script_meeting(&self.url, script);
+        let booking = self.booking_with(json!({ "presence": "avatar" }));
         self.book(&booking).await?;
         Ok(self)
     }
@@ -322,10 +342,17 @@ impl<'a> Room<'a> {
         heard.iter().filter_map(Heard::audio).cloned().collect()
     }
 
+    /// What the room heard from the bot's page, in order.
+    pub(crate) fn page_sounds(&self) -> Vec<HeardPage> {
+        self.simulator.heard_from_pages(&self.url)
+    }
+
     /// The chat messages that the room read.
     pub(crate) fn chats(&self) -> Vec<String> {
         let heard = self.heard();
-        let chats = heard.iter().filter(|heard| heard.audio().is_none());
+        let chats = heard
+            .iter()
+            .filter(|heard| heard.audio().is_none() && heard.page().is_none());
         chats.filter_map(Heard::text).map(str::to_owned).collect()
     }
 

@@ -12,7 +12,8 @@ pub use create::{AgentRequest, CreateMeeting};
 pub use meeting_url::platform_of;
 pub use problem::{FieldError, Problem};
 pub use requests::{
-    ChatRequest, ListQuery, PageQuery, Query, RecordingView, SayRequest, TimelinePage, TimelineRow,
-    TranscriptFormat, TranscriptPage, TranscriptQuery, TranscriptSource, Utterance, purge_query,
+    ChatRequest, ListQuery, PageQuery, Query, ReactionRequest, RecordingView, SayRequest,
+    TimelinePage, TimelineRow, TranscriptFormat, TranscriptPage, TranscriptQuery, TranscriptSource,
+    Utterance, purge_query,
 };
 pub use tenant::{KeyView, MintedKey, TenantSettings, TenantView, render_greeting};

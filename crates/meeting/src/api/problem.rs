@@ -99,15 +99,6 @@ impl Problem {
         Self::new(409, code, detail)
     }
 
-    /// This version cannot do it yet (501).
-    pub fn not_implemented(what: &str) -> Self {
-        Self::new(
-            501,
-            "not_implemented",
-            format!("{what} is not available in this version"),
-        )
-    }
-
     /// Something of ours failed (500); the cause is in the log, not in the answer.
     pub fn internal() -> Self {
         Self::new(500, "internal_error", "something went wrong on our side")
@@ -127,7 +118,6 @@ fn title(status: u16) -> &'static str {
         422 => "Unprocessable Content",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
-        501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         _ => "Internal Server Error",

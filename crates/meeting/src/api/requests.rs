@@ -9,6 +9,7 @@ use super::problem::{FieldError, Problem};
 use crate::{
     ids::MeetingId,
     meeting::{Status, TimelineKind, limits},
+    page::Reaction,
     transcript::Segment,
 };
 
@@ -42,6 +43,13 @@ impl SayRequest {
 pub struct Utterance {
     /// Its id, `utt_…`.
     pub utterance_id: String,
+}
+
+/// A passing sign that the delegate follows the conversation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReactionRequest {
+    /// Which one.
+    pub reaction: Reaction,
 }
 
 /// Something to write in the call's chat.

@@ -57,6 +57,11 @@ impl<'m> BotManager<'m> {
                 name,
                 report,
             } => self.recall_reported(bot_id, &name, report),
+            Event::ReactionRequested { reaction } => self.react(reaction),
+            Event::RotationRequested => self.rotate_avatar(),
+            Event::PageConnected => self.page_connected(),
+            Event::PageDisconnected => self.page_disconnected(),
+            Event::PageReported { report } => self.page_reported(report),
             Event::MediaConnected => self.media_connected(),
             Event::MediaDisconnected => self.media_disconnected(),
             Event::MediaFrameIgnored { kind } => self.note(
@@ -79,6 +84,7 @@ impl<'m> BotManager<'m> {
         self.poll();
         self.sweep();
         self.retry_removals();
+        self.watch_page();
         self.advance_speech();
         self.continue_purge();
     }
@@ -270,6 +276,7 @@ impl<'m> BotManager<'m> {
     fn entered(&mut self) {
         if matches!(self.meeting.status, Status::Scheduled | Status::BotJoining) {
             self.meeting.status = Status::InProgress;
+            self.expect_page();
             if between(self.meeting.join_at, self.now) > limits::LATE_ENTRY {
                 self.warn(
                     WarningCode::LateJoin,
@@ -308,6 +315,7 @@ impl<'m> BotManager<'m> {
         self.meeting.creation = Creation::Closed;
         self.meeting.next_poll = None;
         self.close_speech();
+        self.close_page();
         self.end_listening();
         if status != Status::Cancelled {
             self.retrieve_meeting_artifacts();

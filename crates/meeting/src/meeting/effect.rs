@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::state::{UtteranceState, Via, Warning};
 use crate::{
     ids::{BotId, MeetingId, UtteranceId},
+    page::ToPage,
     transcript::Segment,
     view::MeetingView,
 };
@@ -186,6 +187,8 @@ pub struct Step {
     pub clips_done: Vec<UtteranceId>,
     /// Whether the last stored segment of source `live` ends an utterance.
     pub utterance_ended: bool,
+    /// What the bot's page is told.
+    pub page: Vec<PageOrder>,
     /// What is to become of the listening session.
     pub ears: Option<EarsOrder>,
     /// Why a command was not accepted; nothing changed then.
@@ -200,6 +203,22 @@ impl Step {
             || !self.clips_done.is_empty()
             || self.utterance_ended
     }
+}
+
+/// What the bot's page is told. It is not stored: the page's socket does not survive its instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageOrder {
+    /// Send a text frame.
+    Send(ToPage),
+    /// Send the stored audio of an utterance, as `mp3`.
+    Speak {
+        /// Which one.
+        utterance_id: UtteranceId,
+        /// What is said.
+        text: String,
+    },
+    /// Close the socket.
+    Close,
 }
 
 /// What is to become of the listening session. It is not stored: a session does not survive its instance, and
@@ -249,6 +268,12 @@ pub enum Refusal {
     /// The transcriber refused, and would again.
     #[error("listening has failed for good")]
     ListeningFailed,
+    /// The delegate has no face.
+    #[error("the meeting has no avatar")]
+    NoAvatar,
+    /// The face needs no session.
+    #[error("there is no avatar session to rotate")]
+    NoSession,
 }
 
 impl Refusal {
@@ -262,6 +287,8 @@ impl Refusal {
             Self::NoChat => "chat_not_supported",
             Self::ChatTooLong => "chat_too_long",
             Self::ListeningFailed => "listening_failed",
+            Self::NoAvatar => "no_avatar",
+            Self::NoSession => "no_avatar_session",
         }
     }
 }

@@ -6,6 +6,7 @@ use super::effect::EffectId;
 use crate::{
     http::CallError,
     ids::{BotId, UtteranceId},
+    page::{FromPage, Reaction},
     vendors::{
         deepgram::SttReport,
         recall::{
@@ -53,6 +54,22 @@ pub enum Event {
         name: String,
         /// What it says.
         report: RecallEvent,
+    },
+    /// `POST …/reaction`.
+    ReactionRequested {
+        /// Which one.
+        reaction: Reaction,
+    },
+    /// `POST …/avatar/rotate`.
+    RotationRequested,
+    /// The bot's page opened its socket.
+    PageConnected,
+    /// The socket of the bot's page is gone; also what an instance says that finds none.
+    PageDisconnected,
+    /// The bot's page reported something.
+    PageReported {
+        /// What.
+        report: FromPage,
     },
     /// Recall opened the audio socket.
     MediaConnected,

@@ -110,6 +110,26 @@ pub const MEDIA_PATIENCE: Duration = Duration::from_secs(100);
 /// How long sound still comes in after we learned of the end; Recall closes its socket when the call ends.
 pub const LAST_SOUND_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The page must begin to play within this time, and be done this much after the length of what it plays.
+pub const PAGE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A page that is back plays on without being asked, and tells how far it is four times a second; one that tells
+/// nothing for this long was loaded again and knows of nothing.
+pub const PAGE_RESUME_PATIENCE: Duration = Duration::from_millis(750);
+
+/// A page that was told to stop says within this time how much was heard; it needs one round trip.
+pub const PAGE_HALT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Progress is taken in only if it is off by more than this, so that a page that plays as it should costs no writes.
+pub const PAGE_PROGRESS_SLACK: Duration = Duration::from_millis(500);
+
+/// The page is asked for a sign of life this often. It connects anew when it hears nothing for 70 s; and one that
+/// has said nothing at all by the next time is gone without a word.
+pub const PAGE_PING: Duration = Duration::from_secs(25);
+
+/// How long a page that is missing is waited for: it loads in a second or two, and reloads in less.
+pub const PAGE_READY_PATIENCE: Duration = Duration::from_secs(10);
+
 /// A session that is still not at its end this long after it was told to end is given up: it bounds itself at 30 s
 /// for the rest of the sound and 10 s for the last words.
 pub const LISTENING_END_PATIENCE: Duration = Duration::from_mins(1);

@@ -13,7 +13,7 @@
 //! | `scheduled`, `bot_joining` | a create call in doubt | same | `FindBots`, then the same key again |
 //! | `scheduled`, `bot_joining` | no bot within [`limits::CREATION_PATIENCE`], or refused | `failed` | look for strays |
 //! | `scheduled` | first bot status | `bot_joining` | `Synthesize` the greeting |
-//! | `bot_joining` | first `in_call_*` | `in_progress` | `PlayAudio` the greeting |
+//! | `bot_joining` | first `in_call_*` | `in_progress` | `PlayAudio` the greeting, or let the page play it |
 //! | `scheduled`, `bot_joining` | cancel requested | `cancelled` | `DeleteBot`, else `LeaveCall` |
 //! | `in_progress` | cancel requested | same | `LeaveCall` |
 //! | any of these | `call_ended`, `done` | `ended` | `ReadBot` until the artifacts are there |
@@ -21,7 +21,8 @@
 //! | over | anything late | same | a bot that still lives is removed |
 //!
 //! The parts: `bot_manager` owns the bot's way into the call and out of it, `creation` its making, `removal` its
-//! going, `speech` what is said, `listening` what is heard, `artifacts` what is kept, `effects` the orders and their retries.
+//! going, `speech` what is said, `face` the bot's page, `page_speech` what the page plays, `listening` what is heard,
+//! `artifacts` what is kept, `effects` the orders and their retries.
 
 mod artifacts;
 mod bot_manager;
@@ -29,8 +30,10 @@ mod creation;
 mod effect;
 mod effects;
 mod event;
+mod face;
 pub mod limits;
 mod listening;
+mod page_speech;
 mod removal;
 mod snapshot;
 mod speech;
@@ -46,18 +49,21 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::view::AvatarDetails;
+
 pub use bot_manager::BotManager;
 pub use effect::{
-    EarsOrder, Effect, EffectId, ListenPlan, LiveEvent, LiveParticipant, Order, Refusal, Step,
-    TimelineEntry, TimelineKind,
+    EarsOrder, Effect, EffectId, ListenPlan, LiveEvent, LiveParticipant, Order, PageOrder, Refusal,
+    Step, TimelineEntry, TimelineKind,
 };
 pub use event::{Answer, ArtifactStatus, BotState, Event, FoundBot, RecordingState};
+pub(crate) use face::BUILTIN;
 pub use snapshot::SnapshotError;
 pub use state::{
-    Agent, ArtifactState, Booking, Ended, EndedBy, GreetingState, ListeningState, Meeting,
-    Platform, Presence, Status, UtteranceState, Via, Warning, WarningCode,
+    Agent, ArtifactState, AvatarState, Booking, Ended, EndedBy, GreetingState, ListeningState,
+    Meeting, Platform, Presence, Status, UtteranceState, Via, Warning, WarningCode,
 };
-use state::{Bot, Creation, Greeting, Listening, SNAPSHOT_VERSION};
+use state::{Bot, Creation, Greeting, Listening, Page, SNAPSHOT_VERSION};
 
 impl Meeting {
     /// Makes a meeting out of a booking at `now`, and gives what is to be done at once.
@@ -82,6 +88,7 @@ impl Meeting {
             speech: VecDeque::new(),
             stopping: None,
             listening: Listening::default(),
+            page: Page::default(),
             segments: 0,
             transcript: ArtifactState::None,
             recording: ArtifactState::None,
@@ -148,6 +155,7 @@ impl Meeting {
             bot: self.bot.clone(),
             greeting: self.greeting.clone(),
             listening: self.listening.state,
+            avatar: self.avatar_state(),
             transcript: self.transcript,
             recording: self.recording,
             ended: self.ended.clone(),
@@ -174,6 +182,8 @@ impl Meeting {
             self.create_deadline(),
             self.watchdog(),
             self.listening_deadline(now),
+            self.page_deadline(),
+            self.page_ping_deadline(),
             self.beat(now),
         ]
         .into_iter()
@@ -184,6 +194,23 @@ impl Meeting {
     /// Gives the booking the meeting was made from.
     pub fn booking(&self) -> &Booking {
         &self.booking
+    }
+
+    /// Tells until when the bot's page may need to be let in.
+    pub fn page_expires_at(&self) -> Timestamp {
+        let join = after(self.join_at, limits::JOIN_WATCHDOG);
+        after(join, limits::CALL_WATCHDOG)
+    }
+
+    /// Gives the avatar as the API shows it.
+    pub fn avatar_details(&self) -> AvatarDetails {
+        AvatarDetails {
+            provider: self.view().avatar.provider,
+            state: self.avatar_state(),
+            session_id: None,
+            started_at: None,
+            rotates_at: None,
+        }
     }
 
     /// Tells where the meeting is in its life.
@@ -218,6 +245,7 @@ struct Summary {
     bot: Option<Bot>,
     greeting: Greeting,
     listening: ListeningState,
+    avatar: AvatarState,
     transcript: ArtifactState,
     recording: ArtifactState,
     ended: Option<Ended>,

@@ -14,9 +14,10 @@ use super::{
     bot_manager::BotManager,
     effect::{Effect, EffectId, LiveEvent, Refusal},
     limits,
+    page_speech::heard_on_page,
     state::{
-        GreetingState, Meeting, Platform, Purpose, SpeechStage, Status, Utterance, UtteranceState,
-        Via, WarningCode,
+        GreetingState, Meeting, Platform, Presence, Purpose, SpeechStage, Status, Utterance,
+        UtteranceState, Via, WarningCode,
     },
 };
 use crate::{http::CallError, ids::UtteranceId};
@@ -82,6 +83,13 @@ impl BotManager<'_> {
                 });
                 continue;
             }
+            let utterance = match self.halt_on_page(utterance) {
+                Ok(halting) => {
+                    kept.push(halting);
+                    continue;
+                }
+                Err(utterance) => utterance,
+            };
             audible |= matches!(utterance.progress, SpeechStage::Playing { .. });
             let heard = self.heard_of(&utterance);
             self.drop_utterance(&utterance, UtteranceState::Interrupted, heard);
@@ -92,12 +100,13 @@ impl BotManager<'_> {
         }
     }
 
-    fn heard_of(&self, utterance: &Utterance) -> Option<u64> {
+    pub(super) fn heard_of(&self, utterance: &Utterance) -> Option<u64> {
         match utterance.progress {
             SpeechStage::Playing { since, until } => {
                 let heard = between(since, self.now.min(until));
                 Some(u64::try_from(heard.as_millis()).unwrap_or(u64::MAX))
             }
+            SpeechStage::OnPage { .. } => Some(heard_on_page(&utterance.progress, self.now)),
             SpeechStage::Starting { .. } | SpeechStage::Halting { .. } => None,
             SpeechStage::Text
             | SpeechStage::Synthesizing { .. }
@@ -117,12 +126,13 @@ impl BotManager<'_> {
             SpeechStage::Text
             | SpeechStage::Ready { .. }
             | SpeechStage::Mute
+            | SpeechStage::OnPage { .. }
             | SpeechStage::Playing { .. } => {}
         }
         self.finish(utterance, state, via_of(utterance), heard);
     }
 
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         utterance: &Utterance,
         state: UtteranceState,
@@ -138,7 +148,7 @@ impl BotManager<'_> {
         self.tell(utterance, state, via, heard_ms);
     }
 
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         utterance: &Utterance,
         state: UtteranceState,
@@ -237,6 +247,10 @@ impl BotManager<'_> {
             return;
         };
         let utterance_id = first.id.clone();
+        if self.meeting.booking.presence == Presence::Avatar {
+            let text = first.text.clone();
+            return self.play_on_page(utterance_id, text, duration_ms);
+        }
         let effect = self.order(Effect::PlayAudio {
             bot_id,
             utterance_id,
@@ -250,7 +264,7 @@ impl BotManager<'_> {
         );
     }
 
-    fn set_progress(&mut self, index: usize, progress: SpeechStage) {
+    pub(super) fn set_progress(&mut self, index: usize, progress: SpeechStage) {
         if let Some(utterance) = self.meeting.speech.get_mut(index) {
             utterance.progress = progress;
         }
@@ -265,6 +279,7 @@ impl BotManager<'_> {
             SpeechStage::Text
             | SpeechStage::Ready { .. }
             | SpeechStage::Mute
+            | SpeechStage::OnPage { .. }
             | SpeechStage::Playing { .. } => false,
         })
     }
@@ -359,7 +374,7 @@ impl BotManager<'_> {
         }
     }
 
-    fn fall_back_to_chat(&mut self, index: usize, why: &str) {
+    pub(super) fn fall_back_to_chat(&mut self, index: usize, why: &str) {
         let Some(utterance) = self.meeting.speech.get(index).cloned() else {
             return;
         };
@@ -418,7 +433,7 @@ impl BotManager<'_> {
         self.fall_back_to_chat(index, "speech did not come in time");
     }
 
-    fn greeted(&mut self, via: Via) {
+    pub(super) fn greeted(&mut self, via: Via) {
         self.note("greeted", "the room was greeted", &json!({ "via": via }));
         let greeting = &mut self.meeting.greeting;
         greeting.state = GreetingState::Sent;
@@ -487,7 +502,11 @@ impl BotManager<'_> {
             .as_ref()
             .is_some_and(|bot| bot.entered_at.is_some());
         while let Some(utterance) = self.meeting.speech.pop_front() {
-            let state = if matches!(utterance.progress, SpeechStage::Playing { .. }) {
+            let begun = matches!(
+                utterance.progress,
+                SpeechStage::Playing { .. } | SpeechStage::OnPage { since: Some(_), .. }
+            );
+            let state = if begun {
                 UtteranceState::Interrupted
             } else {
                 UtteranceState::Failed
@@ -518,7 +537,9 @@ impl Meeting {
     /// When the queue needs looking after.
     pub(super) fn speech_deadline(&self) -> Option<Timestamp> {
         let mut due = self.greeting_deadline();
-        if let SpeechStage::Playing { until, .. } = self.speech.front()?.progress {
+        if let SpeechStage::Playing { until, .. } | SpeechStage::OnPage { until, .. } =
+            self.speech.front()?.progress
+        {
             due = Some(due.map_or(until, |at| at.min(until)));
         }
         due
@@ -557,6 +578,7 @@ fn via_of(utterance: &Utterance) -> Option<Via> {
         SpeechStage::Starting { .. }
         | SpeechStage::Halting { .. }
         | SpeechStage::Playing { .. } => Some(Via::OutputAudio),
+        SpeechStage::OnPage { .. } => Some(Via::Page),
         SpeechStage::Chatting { .. } => Some(Via::Chat),
         SpeechStage::Text
         | SpeechStage::Synthesizing { .. }
@@ -573,8 +595,8 @@ fn chat_limit(platform: Platform) -> usize {
     }
 }
 
-/// Shortens to what a chat message takes; speech that falls back to chat may be longer than that.
-fn first_chars(text: &str, limit: usize) -> String {
+/// Shortens a text, which then says that it goes on.
+pub(super) fn first_chars(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }

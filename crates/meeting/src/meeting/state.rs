@@ -223,6 +223,38 @@ impl ListeningState {
     }
 }
 
+/// The state of the avatar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AvatarState {
+    /// There is no avatar.
+    Off,
+    /// It is not there yet, or has gone and is expected back.
+    Starting,
+    /// It is there.
+    Ready,
+    /// It speaks.
+    Speaking,
+    /// It is over.
+    Stopped,
+}
+
+/// What is remembered of the bot's page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Page {
+    /// Whether its socket is open.
+    pub connected: bool,
+    /// Whether it has said that it can show and play.
+    pub ready: bool,
+    /// Since when it is missing although the bot is in the call.
+    pub missing_since: Option<Timestamp>,
+    /// When it was last asked for a sign of life.
+    pub pinged_at: Option<Timestamp>,
+    /// Whether it has said anything since.
+    pub alive: bool,
+}
+
 /// What is remembered of listening.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -345,12 +377,40 @@ pub(crate) enum SpeechStage {
         /// When the next one may start.
         until: Timestamp,
     },
+    /// The page has it.
+    OnPage {
+        /// Its length.
+        duration_ms: u64,
+        /// When the page began to play it, reckoned from what it told last.
+        since: Option<Timestamp>,
+        /// When the page must have told more.
+        until: Timestamp,
+        /// What is expected of the page.
+        #[serde(default)]
+        turn: PageTurn,
+    },
     /// It cannot be spoken and waits for a chat to be written to.
     Mute,
     /// It is being sent as chat instead.
     Chatting {
         /// The order to send it.
         effect: EffectId,
+    },
+}
+
+/// What is expected of the page that has an utterance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PageTurn {
+    /// To play it.
+    #[default]
+    Play,
+    /// To say how much of it was heard, as it was told to stop.
+    Halt,
+    /// To come back, as its socket is gone, and to say whether it plays on.
+    Return {
+        /// Since when it is gone.
+        gone: Timestamp,
     },
 }
 
@@ -491,6 +551,8 @@ pub struct Meeting {
     pub(super) stopping: Option<EffectId>,
     #[serde(default)]
     pub(crate) listening: Listening,
+    #[serde(default)]
+    pub(crate) page: Page,
     pub(crate) segments: u64,
     pub(crate) transcript: ArtifactState,
     pub(crate) recording: ArtifactState,

@@ -6,8 +6,10 @@
     reason = "a test names what it is about and fails on everything else"
 )]
 
+mod face;
 mod listening;
 mod lives;
+mod page_lives;
 mod paths;
 mod room;
 mod stored;

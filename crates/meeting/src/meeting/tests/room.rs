@@ -65,7 +65,11 @@ pub(super) fn seconds(n: u64) -> Duration {
 
 impl Room {
     pub(super) fn book(starts_in: Option<Duration>) -> Self {
-        let (meeting, step) = Meeting::book(booking(starts_in), start_of_time());
+        Self::of(booking(starts_in))
+    }
+
+    pub(super) fn of(booking: Booking) -> Self {
+        let (meeting, step) = Meeting::book(booking, start_of_time());
         let mut room = Self {
             stored: Stored::new(&meeting),
             meeting,
