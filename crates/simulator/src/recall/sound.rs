@@ -57,7 +57,8 @@ impl Bot {
 
     pub(super) fn hear(&mut self, heard: Heard, services: &mut Services) {
         if !heard.automatic() {
-            self.heard_until(heard.ends_at());
+            // A page's sound is known when it is over, and nobody answers in the past.
+            self.heard_until(heard.ends_at().max(services.now));
         }
         services.note(What::Heard {
             bot_id: self.id.clone(),

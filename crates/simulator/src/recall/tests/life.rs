@@ -1,8 +1,12 @@
 //! What happens to a bot by itself.
 
-use serde_json::json;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::{Desk, MEET, everything};
+use crate::recall::{HeardPage, PageVoice};
 use crate::script::{Event, MeetingScript};
 
 #[test]
@@ -77,4 +81,42 @@ fn a_fatal_end_is_final_unless_the_script_adds_a_late_done() {
             expected
         );
     }
+}
+
+#[test]
+fn a_page_that_was_heard_is_not_answered_in_the_past() {
+    let script = MeetingScript::empty()
+        .then(Duration::ZERO, Event::InCallNotRecording)
+        .then(
+            Duration::ZERO,
+            Event::WaitUntilHeard {
+                at_most: Duration::from_mins(1),
+            },
+        )
+        .then(
+            Duration::ZERO,
+            Event::CallEnded("call_ended_by_host".to_owned()),
+        );
+    let mut desk = Desk::with(script, |_| ());
+    let bot = desk.create(&json!({ "meeting_url": MEET }));
+    desk.wait(10);
+    let heard = HeardPage {
+        duration_ms: 500,
+        text: None,
+        voice: PageVoice::Page,
+        stopped: false,
+        measured: true,
+        at: desk.now - Duration::from_secs(2),
+    };
+    desk.model.page_was_heard(&bot, heard, desk.now);
+    desk.wait(1);
+    let (_, seen) = desk.call("GET", &format!("/bot/{bot}/"), &Value::Null);
+    let changes = seen["status_changes"].as_array().unwrap();
+    let ended = changes.iter().find(|change| change["code"] == "call_ended");
+    let ended: Timestamp = ended.unwrap()["created_at"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(ended >= desk.now - Duration::from_secs(1), "{seen}");
 }
