@@ -69,7 +69,7 @@ pub struct SimulatorConfig {
     pub deepgram_audio: bool,
     /// Who plays the pages that bots show.
     pub pages: PageMode,
-    /// How the stand-in behaves, where nothing else is said for a meeting.
+    /// How pages behave, where nothing else is said for a meeting.
     pub page_habits: PageHabits,
     /// How the avatar vendors behave.
     pub avatars: AvatarHabits,

@@ -47,7 +47,7 @@ impl Simulator {
             .await
     }
 
-    /// Decides how the stand-in behaves in the meetings of this link, from the next load of a page on.
+    /// Decides how pages behave in the meetings of this link, from the next load of a page on.
     pub fn set_page_habits(&self, meeting_url: &str, habits: PageHabits) {
         self.world.pages.set_habits(meeting_url, habits);
     }

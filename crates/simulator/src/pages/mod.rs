@@ -179,7 +179,16 @@ pub(crate) async fn run(world: Arc<World>, mode: PageMode) {
     let mut written = world.journal.subscribe();
     let mut open: HashMap<String, (PageWanted, oneshot::Sender<()>)> = HashMap::new();
     let mut tasks = JoinSet::new();
-    let mut browser = None;
+    // Starting it takes a second or two, which no bot in a call should spend.
+    let browser = match &mode {
+        PageMode::Chromium(place) => Some(chromium::start(place.clone(), &world).await),
+        PageMode::Nobody | PageMode::Scripted => None,
+    };
+    let (browser, failure) = match browser {
+        Some(Ok(browser)) => (Some(Arc::new(browser)), None),
+        Some(Err(error)) => (None, Some(format!("{error:#}"))),
+        None => (None, None),
+    };
     loop {
         written.borrow_and_update();
         let wanted = world.look(|models, _| models.recall.pages());
@@ -189,7 +198,9 @@ pub(crate) async fn run(world: Arc<World>, mode: PageMode) {
             if open.contains_key(&page.bot_id) {
                 continue;
             }
-            let browser = browser_for(&mode, &mut browser, &world, &page).await;
+            if let Some(failure) = &failure {
+                note(&world, &page, PageNews::NoBrowser(failure.clone()));
+            }
             let (keeps_open, closing) = oneshot::channel();
             let job = Job {
                 orders: world.pages.opened(&page.bot_id),
@@ -197,7 +208,7 @@ pub(crate) async fn run(world: Arc<World>, mode: PageMode) {
                 wanted: page.clone(),
                 closing,
             };
-            tasks.spawn(play(job, browser));
+            tasks.spawn(play(job, browser.clone()));
             open.insert(page.bot_id.clone(), (page, keeps_open));
         }
         while tasks.try_join_next().is_some() {}
@@ -206,31 +217,17 @@ pub(crate) async fn run(world: Arc<World>, mode: PageMode) {
     }
 }
 
-async fn play(job: Job, browser: Option<Arc<Browser>>) {
+async fn play(mut job: Job, browser: Option<Arc<Browser>>) {
     let (world, wanted) = (job.world.clone(), job.wanted.clone());
+    let habits = world.pages.habits(&wanted.meeting_url);
+    tokio::select! {
+        () = tokio::time::sleep(habits.opens_after) => {}
+        _ = &mut job.closing => return world.pages.closed(&wanted.bot_id),
+    }
     match browser {
         Some(browser) => chromium::play(job, &browser).await,
         None => scripted::play(job).await,
     }
     world.pages.closed(&wanted.bot_id);
     note(&world, &wanted, PageNews::Closed);
-}
-
-/// The browser, started when the first page needs it; `None` where the stand-in plays.
-async fn browser_for(
-    mode: &PageMode,
-    running: &mut Option<Arc<Browser>>,
-    world: &World,
-    page: &PageWanted,
-) -> Option<Arc<Browser>> {
-    let PageMode::Chromium(place) = mode else {
-        return None;
-    };
-    if running.is_none() {
-        match chromium::start(place.clone(), world).await {
-            Ok(browser) => *running = Some(Arc::new(browser)),
-            Err(error) => note(world, page, PageNews::NoBrowser(format!("{error:#}"))),
-        }
-    }
-    running.clone()
 }

@@ -113,8 +113,6 @@ impl Stage {
         job: &mut Job,
         url: &Url,
     ) -> Result<std::convert::Infallible, End> {
-        let late = tokio::time::sleep(self.habits.opens_after);
-        self.meanwhile(job, late).await?;
         let loads = load(job.wanted.url.clone());
         let loaded = self.meanwhile(job, loads).await?;
         let is_there = matches!(loaded, PageNews::Loaded(200..=299));
