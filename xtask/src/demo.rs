@@ -7,9 +7,11 @@ use anyhow::Result;
 use crate::{build, paths, run};
 
 /// Plays a simulated meeting and tells whether everything happened.
-pub(crate) fn run(keep: bool) -> Result<()> {
+pub(crate) fn run(presence: &str, keep: bool) -> Result<()> {
     build::run()?;
-    program("demo", if keep { &["--keep"] } else { &[] })
+    let mut arguments = vec!["--presence", presence];
+    arguments.extend(keep.then_some("--keep"));
+    program("demo", &arguments)
 }
 
 /// Runs the Worker for development, simulated vendors where no key is set.

@@ -47,6 +47,9 @@ enum Command {
     },
     /// Plays one simulated meeting from booking to recording, without any account
     Demo {
+        /// How the delegate is seen and heard: `voice`, or `avatar` with its page in a Chromium, if there is one
+        #[arg(long, default_value = "voice", value_parser = ["voice", "avatar"])]
+        presence: String,
         /// Leaves the Worker and the simulator running afterwards
         #[arg(long)]
         keep: bool,
@@ -78,7 +81,7 @@ fn main() -> ExitCode {
         Command::Setup => build::setup(),
         Command::Build => build::run(),
         Command::Dev { port } => demo::dev(port),
-        Command::Demo { keep } => demo::run(keep),
+        Command::Demo { presence, keep } => demo::run(&presence, keep),
         Command::Pictures => page::pictures(),
         Command::Bench { quick, write, only } => bench::run(quick, write, &only),
         // The count is the last line, whatever it says.

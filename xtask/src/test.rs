@@ -130,7 +130,7 @@ impl Stage {
             Self::Build => build::run(),
             Self::Page => counted(&mut page::tests()?, parse_node_result, count),
             Self::Scenarios => cargo_test(&["--package", "attache-tests"], count),
-            Self::Demo => demo::run(false),
+            Self::Demo => demo::run("voice", false).and_then(|()| demo::run("avatar", false)),
         }
     }
 }

@@ -137,6 +137,14 @@ impl Story {
             self.listened |= state == "open";
             self.paper.line("listening", state);
         }
+        if is_news("/avatar/state") && now["avatar"]["state"] != "off" {
+            let (provider, state) = (
+                word(&now["avatar"]["provider"]),
+                word(&now["avatar"]["state"]),
+            );
+            self.paper
+                .line("the face", &format!("{state} ({provider})"));
+        }
         if is_news("/status") && now["ended"].is_object() {
             let text = format!(
                 "by {}: {}",

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use attache_simulator::{Heard, HeardAudio, Simulator, What};
+use attache_simulator::{Heard, PageVoice, Simulator, What};
 use attache_tests::{Api, Runtime};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::MEETING_URL;
 use crate::hearing::{self, sentences, texts};
+use crate::page::Seen;
 use crate::paper;
 use crate::story::{Story, word};
 
@@ -31,11 +32,15 @@ impl Verdict {
         simulator: &Simulator,
         runtime: &Runtime,
         story: &Story,
+        seen: Option<&Seen>,
     ) -> Result<Self> {
         let mut verdict = Self::default();
         let meeting = api.meeting(id).await?.expect(200)?;
         verdict.meeting(&meeting);
         verdict.room(&meeting, simulator);
+        if let Some(seen) = seen {
+            verdict.page(&meeting, simulator, seen);
+        }
         verdict.ears(simulator, story);
         verdict.live(api, id, story).await?;
         verdict.transcript(api, id).await?;
@@ -116,18 +121,19 @@ impl Verdict {
 
         let greeting = word(&meeting["greeting"]["text"]);
         let heard = simulator.heard(MEETING_URL);
-        let spoken: Vec<&HeardAudio> = heard
+        let spoken: Vec<&Heard> = heard
             .iter()
-            .filter_map(Heard::audio)
-            .filter(|audio| !audio.automatic)
+            .filter(|heard| !heard.automatic() && !matches!(heard, Heard::Chat { .. }))
             .collect();
-        let greetings: Vec<&&HeardAudio> = spoken
+        let greetings: Vec<&&Heard> = spoken
             .iter()
-            .filter(|audio| audio.text.as_deref() == Some(greeting))
+            .filter(|heard| heard.text() == Some(greeting))
             .collect();
-        let whole = greetings
-            .iter()
-            .all(|audio| !audio.stopped && !audio.truncated);
+        let whole = greetings.iter().all(|greeting| match greeting {
+            Heard::Audio(audio) => !audio.stopped && !audio.truncated,
+            Heard::Page(page) => !page.stopped,
+            Heard::Chat { .. } => false,
+        });
         self.find(
             greetings.len() == 1 && whole,
             format!(
@@ -135,14 +141,43 @@ impl Verdict {
                 greetings.len()
             ),
         );
-        let overlapping = spoken.iter().filter(|audio| audio.overlapping).count();
-        self.find(overlapping == 0, "the delegate never spoke over itself");
+        let overlaps = spoken
+            .windows(2)
+            .any(|pair| pair[1].at() < pair[0].ends_at());
+        self.find(!overlaps, "the delegate never spoke over itself");
         if let (Some(entered), Some(greeting)) = (entered_at(simulator), greetings.first()) {
-            let silence = Duration::try_from(greeting.at - entered).unwrap_or_default();
+            let silence = Duration::try_from(greeting.at() - entered).unwrap_or_default();
             self.total(format!(
                 "greeting {} ms after the bot was in the call",
                 silence.as_millis()
             ));
+        }
+    }
+
+    /// Whether the delegate spoke and was seen through its page.
+    fn page(&mut self, meeting: &Value, simulator: &Simulator, seen: &Seen) {
+        let heard = simulator.heard_from_pages(MEETING_URL);
+        let via = word(&meeting["greeting"]["via"]);
+        let by_page = heard.iter().all(|heard| heard.voice == PageVoice::Page);
+        let milliseconds: u64 = heard.iter().map(|heard| heard.duration_ms).sum();
+        let how = if heard.iter().any(|heard| heard.measured) {
+            "measured in the browser"
+        } else {
+            "worked out by the stand-in"
+        };
+        self.find(
+            via == "page" && by_page && !heard.is_empty(),
+            format!(
+                "the greeting came through the page (via {via}, {milliseconds} ms of sound, {how})"
+            ),
+        );
+        match seen {
+            Seen::Picture { shown, path } => self.find(
+                shown == "face",
+                format!("the room saw the {shown}: {}", path.display()),
+            ),
+            Seen::NothingToSee => {}
+            Seen::Missed(why) => self.find(false, format!("the room saw the face ({why})")),
         }
     }
 
