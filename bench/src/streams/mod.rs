@@ -37,7 +37,7 @@ pub(crate) struct Plan {
     pub(crate) step: usize,
     /// More streams are not tried.
     pub(crate) most: usize,
-    /// At the beginning, for V8 to optimise what runs often.
+    /// At the beginning, for V8 to optimise what runs often: a call lasts for an hour.
     pub(crate) warm_up: Duration,
     /// Before each measurement.
     pub(crate) settling: Duration,
@@ -49,7 +49,7 @@ pub(crate) const FULL: Plan = Plan {
     base: 100,
     step: 25,
     most: 1000,
-    warm_up: Duration::from_secs(5),
+    warm_up: Duration::from_secs(15),
     settling: Duration::from_secs(1),
     // V8 collects all garbage every second or two, in up to 40 ms: a few of these, or chance decides the p99.
     measured: Duration::from_secs(6),

@@ -98,6 +98,8 @@ struct Usual {
     opening: String,
     /// What stands between the sound and the number of its time stamp.
     between: String,
+    /// All that stands behind the time stamp, from its brace on.
+    closing: String,
 }
 
 impl MediaReader {
@@ -125,20 +127,24 @@ impl Usual {
         let (start, end) = span_of_buffer(text)?;
         let after_name = &text[end + text[end..].find(NAME)? + NAME.len()..];
         let number = after_name.trim_start().strip_prefix(':')?.trim_start();
-        let is_stamp = MAX_BETWEEN >= text.len() - number.len() - end;
-        is_stamp.then(|| Self {
+        let between = &text[end..text.len() - number.len()];
+        let closing = &number[number.find('}')?..];
+        (between.len() <= MAX_BETWEEN).then(|| Self {
             opening: text[..start].to_owned(),
-            between: text[end..text.len() - number.len()].to_owned(),
+            between: between.to_owned(),
+            closing: closing.to_owned(),
         })
     }
 
-    /// Reads a frame that looks the same. What comes after the time stamp is not looked at.
+    /// Reads a frame that looks the same. What else the time stamp holds is not looked at.
     fn read(&self, text: &str, sound: &mut Vec<u8>) -> Option<MediaFrame> {
         let after = text.strip_prefix(self.opening.as_str())?;
         let buffer = &after[..memchr2(b'"', b'\\', after.as_bytes())?];
         let number = after[buffer.len()..].strip_prefix(self.between.as_str())?;
-        let stamp = number[..number.find([',', '}'])?].parse().ok();
-        if buffer.len() / 4 * 3 > MAX_SOUND_BYTES || !stamp.is_some_and(f64::is_finite) {
+        let (stamp, closing) = number.split_at(number.find('}')?);
+        let stamp = stamp.split(',').next()?.parse().ok();
+        let is_usual = closing == self.closing && stamp.is_some_and(f64::is_finite);
+        if !is_usual || buffer.len() / 4 * 3 > MAX_SOUND_BYTES {
             return None;
         }
         decode(buffer, sound).ok()?;
@@ -351,6 +357,8 @@ mod tests {
                 alike.replace("0.52", "nan"),
                 alike.replace("relative", "absolute"),
                 alike.replace('\u{22}', "'"),
+                alike[..alike.len() - 1].to_owned(),
+                format!("{alike}}}"),
             ] {
                 assert_eq!(usual.read(&other, &mut sound), None, "{other}");
                 let mut whole = Vec::new();
