@@ -53,7 +53,7 @@ pub enum ToPage {
     SpeakStart {
         /// Which one.
         utterance_id: UtteranceId,
-        /// `mp3`.
+        /// `mp3` or `pcm_24000`.
         format: &'static str,
         /// What is said.
         text: String,
@@ -78,6 +78,24 @@ pub enum ToPage {
     React {
         /// Like this.
         reaction: Reaction,
+    },
+    /// Enter the room of an avatar's session and show it once it can be seen.
+    #[serde(rename = "avatar.join")]
+    AvatarJoin {
+        /// Whose it is.
+        provider: &'static str,
+        /// The room's `LiveKit` server.
+        url: String,
+        /// What opens the room: a viewer's token, no key of ours.
+        token: String,
+        /// Which session.
+        session: String,
+    },
+    /// Leave the room of an avatar's session.
+    #[serde(rename = "avatar.leave")]
+    AvatarLeave {
+        /// Which session.
+        session: String,
     },
     /// Answer with `pong`.
     #[serde(rename = "ping")]

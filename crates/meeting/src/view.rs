@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::meeting::{
-    ArtifactState, AvatarState, BUILTIN, Ended, GreetingState, ListeningState, Meeting, Platform,
-    Presence, Status, Via, Warning,
+    ArtifactState, AvatarState, Ended, GreetingState, ListeningState, Meeting, Platform, Presence,
+    Status, Via, Warning,
 };
 
 /// A meeting.
@@ -180,7 +180,7 @@ impl Meeting {
                 segments: self.segments,
             },
             avatar: AvatarView {
-                provider: (booking.presence == Presence::Avatar).then(|| BUILTIN.to_owned()),
+                provider: self.avatar_provider(),
                 state: self.avatar_state(),
             },
             transcript: ArtifactView {

@@ -147,6 +147,7 @@ impl CreateMeeting {
                     .clone()
                     .unwrap_or_else(|| "en-US".to_owned()),
             },
+            avatar_provider: None,
             metadata,
             early_join_minutes,
             created_at: now,

@@ -226,10 +226,23 @@ impl BotManager<'_> {
             | Effect::StopAudio { .. }
             | Effect::SendChat { .. }
             | Effect::FetchTranscript { .. }
+            | Effect::OpenAvatar { .. }
+            | Effect::StartAvatar { .. }
+            | Effect::StopAvatar { .. }
+            | Effect::CheckAvatar { .. }
+            | Effect::KeepAvatarAlive { .. }
+            | Effect::AvatarSay { .. }
+            | Effect::AvatarInterrupt { .. }
+            | Effect::AvatarReact { .. }
             | Effect::UpdateIndex => false,
         });
         let removing = self.meeting.removals.values().any(|removal| !removal.done);
-        if !self.meeting.purging || busy || removing || self.meeting.sweep_at.is_some() {
+        if !self.meeting.purging
+            || busy
+            || removing
+            || self.meeting.has_sessions()
+            || self.meeting.sweep_at.is_some()
+        {
             return;
         }
         match self.meeting.bot_id().cloned() {

@@ -40,6 +40,7 @@ impl<'m> BotManager<'m> {
             Event::Restored => {
                 self.resume_effects();
                 self.resume_listening();
+                self.resume_avatar();
             }
             Event::Woke => {}
             Event::JoinRequested => self.join_now(),
@@ -62,6 +63,9 @@ impl<'m> BotManager<'m> {
             Event::PageConnected => self.page_connected(),
             Event::PageDisconnected => self.page_disconnected(),
             Event::PageReported { report } => self.page_reported(report),
+            Event::AvatarReported { session_id, report } => {
+                self.avatar_reported(&session_id, report);
+            }
             Event::MediaConnected => self.media_connected(),
             Event::MediaDisconnected => self.media_disconnected(),
             Event::MediaFrameIgnored { kind } => self.note(
@@ -85,6 +89,8 @@ impl<'m> BotManager<'m> {
         self.sweep();
         self.retry_removals();
         self.watch_page();
+        self.watch_avatar_speech();
+        self.watch_avatar();
         self.advance_speech();
         self.continue_purge();
     }
@@ -315,6 +321,7 @@ impl<'m> BotManager<'m> {
         self.meeting.creation = Creation::Closed;
         self.meeting.next_poll = None;
         self.close_speech();
+        self.close_avatar();
         self.close_page();
         self.end_listening();
         if status != Status::Cancelled {

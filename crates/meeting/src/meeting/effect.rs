@@ -10,8 +10,12 @@ use utoipa::ToSchema;
 use super::state::{UtteranceState, Via, Warning};
 use crate::{
     ids::{BotId, MeetingId, UtteranceId},
-    page::ToPage,
+    page::{Reaction, ToPage},
     transcript::Segment,
+    vendors::{
+        avatar::{AvatarProvider, AvatarSessionId},
+        liveavatar::Beginning,
+    },
     view::MeetingView,
 };
 
@@ -76,6 +80,67 @@ pub enum Effect {
         voice_id: String,
         /// BCP 47 tag of the language.
         language: String,
+        /// In which form.
+        #[serde(default)]
+        format: SpeechFormat,
+    },
+    /// Ask the avatar's vendor for a session.
+    OpenAvatar {
+        /// The vendor.
+        provider: AvatarProvider,
+    },
+    /// Let the avatar of an opened session appear.
+    StartAvatar {
+        /// The vendor.
+        provider: AvatarProvider,
+        /// The session.
+        session_id: AvatarSessionId,
+    },
+    /// End a session.
+    StopAvatar {
+        /// The vendor.
+        provider: AvatarProvider,
+        /// The session.
+        session_id: AvatarSessionId,
+    },
+    /// Ask whether a session that was ended is.
+    CheckAvatar {
+        /// The vendor.
+        provider: AvatarProvider,
+        /// The session.
+        session_id: AvatarSessionId,
+    },
+    /// Keep a session that has nothing to do.
+    KeepAvatarAlive {
+        /// The vendor.
+        provider: AvatarProvider,
+        /// The session.
+        session_id: AvatarSessionId,
+    },
+    /// Let the avatar say a text in its own voice.
+    AvatarSay {
+        /// The vendor.
+        provider: AvatarProvider,
+        /// The session.
+        session_id: AvatarSessionId,
+        /// What to say.
+        text: String,
+    },
+    /// Silence the avatar.
+    AvatarInterrupt {
+        /// The vendor.
+        provider: AvatarProvider,
+        /// The session.
+        session_id: AvatarSessionId,
+    },
+    /// Let the avatar react.
+    AvatarReact {
+        /// The vendor.
+        provider: AvatarProvider,
+        /// The session.
+        session_id: AvatarSessionId,
+        /// How.
+        reaction: Reaction,
     },
     /// Play a stored utterance.
     PlayAudio {
@@ -123,6 +188,29 @@ impl Effect {
             Self::DeleteBot { .. } => "recall.delete_bot",
             Self::LeaveCall { .. } => "recall.leave_call",
             Self::Synthesize { .. } => "elevenlabs.synthesize_full",
+            Self::OpenAvatar { provider } => match provider {
+                AvatarProvider::LiveAvatar => "liveavatar.create_token",
+                AvatarProvider::HeyGen => "heygen.new",
+            },
+            Self::StartAvatar { provider, .. } => match provider {
+                AvatarProvider::LiveAvatar => "liveavatar.start",
+                AvatarProvider::HeyGen => "heygen.start",
+            },
+            Self::StopAvatar { provider, .. } => match provider {
+                AvatarProvider::LiveAvatar => "liveavatar.stop",
+                AvatarProvider::HeyGen => "heygen.stop",
+            },
+            Self::CheckAvatar { provider, .. } => match provider {
+                AvatarProvider::LiveAvatar => "liveavatar.get_session",
+                AvatarProvider::HeyGen => "heygen.list_active",
+            },
+            Self::KeepAvatarAlive { provider, .. } => match provider {
+                AvatarProvider::LiveAvatar => "liveavatar.keep_alive",
+                AvatarProvider::HeyGen => "heygen.keep_alive",
+            },
+            Self::AvatarSay { .. } => "heygen.speak",
+            Self::AvatarInterrupt { .. } => "heygen.interrupt",
+            Self::AvatarReact { .. } => "heygen.react",
             Self::PlayAudio { .. } => "recall.send_audio",
             Self::StopAudio { .. } => "recall.stop_audio",
             Self::SendChat { .. } => "recall.send_chat_message",
@@ -189,6 +277,8 @@ pub struct Step {
     pub utterance_ended: bool,
     /// What the bot's page is told.
     pub page: Vec<PageOrder>,
+    /// What the sockets of the avatar's sessions are told.
+    pub avatar: Vec<AvatarOrder>,
     /// What is to become of the listening session.
     pub ears: Option<EarsOrder>,
     /// Why a command was not accepted; nothing changed then.
@@ -210,15 +300,81 @@ impl Step {
 pub enum PageOrder {
     /// Send a text frame.
     Send(ToPage),
-    /// Send the stored audio of an utterance, as `mp3`.
+    /// Send the stored audio of an utterance.
     Speak {
         /// Which one.
         utterance_id: UtteranceId,
         /// What is said.
         text: String,
+        /// In which form it is stored.
+        format: SpeechFormat,
+        /// How much of its beginning is left out, as it was heard; 0 for `mp3`.
+        from_ms: u64,
+    },
+    /// Let the page enter the room of an avatar's session.
+    JoinAvatar {
+        /// Which one.
+        session_id: AvatarSessionId,
     },
     /// Close the socket.
     Close,
+}
+
+/// What the sockets of the avatar's sessions are told. It is not stored: a socket does not survive its instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AvatarOrder {
+    /// Open the socket of a session.
+    Connect {
+        /// Which one.
+        session_id: AvatarSessionId,
+        /// Whether anything was sent to it before.
+        beginning: Beginning,
+    },
+    /// Send the stored audio of an utterance.
+    Speak {
+        /// Through this session.
+        session_id: AvatarSessionId,
+        /// Which one.
+        utterance_id: UtteranceId,
+    },
+    /// Stop what is being said.
+    Interrupt {
+        /// Through this session.
+        session_id: AvatarSessionId,
+    },
+    /// Look attentive, or do not.
+    Listening {
+        /// In this session.
+        session_id: AvatarSessionId,
+        /// Whether to look attentive.
+        on: bool,
+    },
+    /// Close the socket.
+    Close {
+        /// Of this session.
+        session_id: AvatarSessionId,
+    },
+}
+
+/// In which form the sound of an utterance is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpeechFormat {
+    /// For a clip, or for the page.
+    #[default]
+    Mp3,
+    /// 24 kHz, mono, 16-bit signed little-endian: for an avatar that is given sound, and for the page.
+    Pcm24000,
+}
+
+impl SpeechFormat {
+    /// Gives the page's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mp3 => "mp3",
+            Self::Pcm24000 => "pcm_24000",
+        }
+    }
 }
 
 /// What is to become of the listening session. It is not stored: a session does not survive its instance, and

@@ -72,6 +72,8 @@ impl BotManager<'_> {
             };
             if matches!(effect, Effect::CreateBot { .. }) {
                 self.create_failed(&lost_result(&effect));
+            } else if matches!(effect, Effect::AvatarSay { .. }) {
+                self.avatar_not_saying(id, &lost_result(&effect));
             } else {
                 self.start(id, attempt, effect);
             }
@@ -123,6 +125,8 @@ impl BotManager<'_> {
                     delivers_sound,
                 }) => self.bot_made(&bot_id, delivers_sound),
                 Ok(Answer::Synthesized { utterance_id, .. }) => self.drop_clip(utterance_id),
+                Ok(Answer::AvatarOpened { opening }) => self.stop_stray(&opening.session_id),
+                Ok(Answer::AvatarStarted { session }) => self.stop_stray(&session.session_id),
                 Ok(_) | Err(_) => {}
             }
             return;
@@ -138,7 +142,9 @@ impl BotManager<'_> {
             Err(error) => {
                 self.log(&effect, attempt, Some(&error));
                 let creates = matches!(effect, Effect::CreateBot { .. });
-                let wait = if creates {
+                // A text that may have been said is not said again.
+                let says = matches!(effect, Effect::AvatarSay { .. }) && error.maybe_done;
+                let wait = if creates || says {
                     None
                 } else {
                     retry::wait(&error, attempt, id.0)
@@ -180,6 +186,19 @@ impl BotManager<'_> {
             (Effect::Synthesize { .. }, Answer::Synthesized { duration_ms, .. }) => {
                 self.synthesized(id, duration_ms);
             }
+            (Effect::OpenAvatar { .. }, Answer::AvatarOpened { opening }) => {
+                self.avatar_opened(id, opening);
+            }
+            (Effect::StartAvatar { .. }, Answer::AvatarStarted { session }) => {
+                self.avatar_started(id, session);
+            }
+            (Effect::StopAvatar { .. }, _) => self.avatar_stopped(id),
+            (Effect::CheckAvatar { .. }, Answer::AvatarChecked { live }) => {
+                self.avatar_checked(id, live);
+            }
+            (Effect::AvatarSay { .. }, Answer::AvatarSays { duration_ms }) => {
+                self.avatar_says(id, duration_ms);
+            }
             (Effect::PlayAudio { .. }, _) => self.playing(id),
             (Effect::StopAudio { .. }, _) => self.audio_stopped(id),
             (Effect::SendChat { .. }, _) => self.chat_sent(id),
@@ -194,6 +213,13 @@ impl BotManager<'_> {
                 | Effect::ReadBot { .. }
                 | Effect::Synthesize { .. }
                 | Effect::FetchTranscript { .. }
+                | Effect::OpenAvatar { .. }
+                | Effect::StartAvatar { .. }
+                | Effect::CheckAvatar { .. }
+                | Effect::AvatarSay { .. }
+                | Effect::AvatarInterrupt { .. }
+                | Effect::AvatarReact { .. }
+                | Effect::KeepAvatarAlive { .. }
                 | Effect::RecordBot { .. }
                 | Effect::Wipe,
                 _,
@@ -209,6 +235,13 @@ impl BotManager<'_> {
             }
             Effect::ReadBot { .. } if error.kind == FailureKind::NotFound => self.bot_lost(),
             Effect::Synthesize { .. } | Effect::PlayAudio { .. } => self.speech_failed(id, error),
+            Effect::OpenAvatar { .. } | Effect::StartAvatar { .. } => {
+                self.avatar_not_started(id, error);
+            }
+            Effect::StopAvatar { .. } => self.avatar_stop_failed(id, error),
+            // What was stopped and cannot be looked up counts as stopped.
+            Effect::CheckAvatar { .. } => self.avatar_checked(id, false),
+            Effect::AvatarSay { .. } => self.avatar_not_saying(id, error),
             Effect::StopAudio { .. } => self.audio_stopped(id),
             Effect::SendChat { .. } => self.chat_failed(id, error),
             Effect::DeleteMedia { .. } => self.purge_failed(error),
@@ -217,6 +250,9 @@ impl BotManager<'_> {
             | Effect::ReadBot { .. }
             | Effect::RecordBot { .. }
             | Effect::FetchTranscript { .. }
+            | Effect::AvatarInterrupt { .. }
+            | Effect::AvatarReact { .. }
+            | Effect::KeepAvatarAlive { .. }
             | Effect::Wipe => {}
         }
     }

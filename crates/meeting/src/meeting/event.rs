@@ -8,7 +8,9 @@ use crate::{
     ids::{BotId, UtteranceId},
     page::{FromPage, Reaction},
     vendors::{
+        avatar::{AvatarSession, AvatarSessionId, Opening},
         deepgram::SttReport,
+        liveavatar::LinkReport,
         recall::{
             ArtifactCode, ArtifactSnapshot, BotSnapshot, BotStatusChange, RecallEvent,
             RecordingSnapshot,
@@ -70,6 +72,13 @@ pub enum Event {
     PageReported {
         /// What.
         report: FromPage,
+    },
+    /// The socket of an avatar's session has something to tell.
+    AvatarReported {
+        /// Which session.
+        session_id: AvatarSessionId,
+        /// What.
+        report: LinkReport,
     },
     /// Recall opened the audio socket.
     MediaConnected,
@@ -136,6 +145,26 @@ pub enum Answer {
         /// The utterance.
         utterance_id: UtteranceId,
         /// Its length.
+        duration_ms: u64,
+    },
+    /// The avatar's vendor has a session for us.
+    AvatarOpened {
+        /// What starts it.
+        opening: Opening,
+    },
+    /// The avatar appears.
+    AvatarStarted {
+        /// What a viewer and we need.
+        session: AvatarSession,
+    },
+    /// Whether a session is live.
+    AvatarChecked {
+        /// It is.
+        live: bool,
+    },
+    /// The avatar says what it was told to.
+    AvatarSays {
+        /// How long that takes.
         duration_ms: u64,
     },
     /// The final transcript was read and stored.

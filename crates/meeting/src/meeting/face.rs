@@ -12,9 +12,12 @@ use super::{
     bot_manager::BotManager,
     effect::{PageOrder, Refusal},
     limits,
-    state::{AvatarState, Meeting, Page, Presence, SpeechStage, Status, Utterance, WarningCode},
+    state::{Meeting, Page, Presence, SpeechStage, Status, WarningCode},
 };
-use crate::page::{FromPage, PageAgent, Pose, Reaction, ToPage};
+use crate::{
+    page::{FromPage, PageAgent, Pose, Reaction, ToPage},
+    vendors::avatar::AvatarSessionId,
+};
 
 /// The provider whose face the page draws itself.
 pub(crate) const BUILTIN: &str = "builtin";
@@ -71,6 +74,7 @@ impl BotManager<'_> {
         if page.ready {
             page.ready = false;
             page.missing_since = Some(self.now);
+            self.hide_avatar();
         }
         self.await_page_return();
     }
@@ -102,11 +106,15 @@ impl BotManager<'_> {
                 WarningCode::SoundBlocked,
                 "the browser of the bot's page does not let it play sound",
             ),
-            FromPage::AvatarTracks { .. }
-            | FromPage::VideoFrozen { .. }
-            | FromPage::AvatarDisconnected { .. }
-            | FromPage::Pong
-            | FromPage::Unknown => {}
+            FromPage::AvatarTracks { session, .. } => self.avatar_seen(&session),
+            FromPage::VideoFrozen { session } => {
+                self.session_failed(&AvatarSessionId(session), "its picture stands still");
+            }
+            FromPage::AvatarDisconnected { session, reason } => {
+                let why = format!("the page lost its room: {reason}");
+                self.session_failed(&AvatarSessionId(session), &why);
+            }
+            FromPage::Pong | FromPage::Unknown => {}
         }
     }
 
@@ -117,6 +125,7 @@ impl BotManager<'_> {
         self.meeting.page.ready = true;
         self.meeting.page.missing_since = None;
         self.note("page_ready", "the bot's page can show and play", &json!({}));
+        self.show_avatar();
         self.page_returned();
     }
 
@@ -172,16 +181,8 @@ impl BotManager<'_> {
             self.step.refusal = Some(Refusal::NotInProgress);
         } else {
             self.tell_page(ToPage::React { reaction });
+            self.react_by_avatar(reaction);
         }
-    }
-
-    /// `avatar/rotate`: the builtin face has no session that could be replaced.
-    pub(super) fn rotate_avatar(&mut self) {
-        self.step.refusal = Some(if self.meeting.booking.presence == Presence::Avatar {
-            Refusal::NoSession
-        } else {
-            Refusal::NoAvatar
-        });
     }
 
     /// The bot is in the call: its page is due.
@@ -225,24 +226,5 @@ impl Meeting {
         }
         let last = self.page.pinged_at?;
         Some(after(last, limits::PAGE_PING))
-    }
-
-    /// Gives the state of the avatar as the API shows it.
-    pub(crate) fn avatar_state(&self) -> AvatarState {
-        if self.booking.presence == Presence::Voice {
-            return AvatarState::Off;
-        }
-        match self.status {
-            Status::Scheduled => AvatarState::Off,
-            Status::Ended | Status::Failed | Status::Cancelled => AvatarState::Stopped,
-            Status::BotJoining | Status::InProgress if !self.page.ready => AvatarState::Starting,
-            Status::BotJoining | Status::InProgress => match self.speech.front() {
-                Some(Utterance {
-                    progress: SpeechStage::OnPage { since: Some(_), .. },
-                    ..
-                }) => AvatarState::Speaking,
-                Some(_) | None => AvatarState::Ready,
-            },
-        }
     }
 }

@@ -130,6 +130,50 @@ pub const PAGE_PING: Duration = Duration::from_secs(25);
 /// How long a page that is missing is waited for: it loads in a second or two, and reloads in less.
 pub const PAGE_READY_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Speech waits this long for the first session of the avatar to come up, and for one that the page has to show
+/// anew; then the page says it with the face that it draws.
+pub const AVATAR_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A session must be seen by the page and take orders this long after it was started; each takes a second or two.
+pub const AVATAR_UP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A session that no page can show is given up after this time: a page that was loaded anew is back much sooner.
+pub const AVATAR_UNSEEN_PATIENCE: Duration = Duration::from_mins(1);
+
+/// The pause after the first failure of a session; each further one doubles it.
+pub const AVATAR_PAUSE: Duration = Duration::from_secs(10);
+
+/// After this many failures in a row, five minutes, the page's own face stays.
+pub const MAX_AVATAR_FAILURES: u32 = 5;
+
+/// The next session is begun this long before the limit of the one that is up: it takes some seconds to come up, and
+/// the end of an utterance is waited for.
+pub const AVATAR_ROTATION: Duration = Duration::from_mins(1);
+
+/// A session is let go of this long before its limit, at which it would fall silent without a word.
+pub const AVATAR_END: Duration = Duration::from_secs(15);
+
+/// Sessions without a socket are kept alive by a call this often; they end after two minutes without one.
+pub const AVATAR_KEEP_ALIVE: Duration = Duration::from_mins(1);
+
+/// How often a session is stopped that the vendor goes on listing as live, and the pause between.
+pub const MAX_AVATAR_STOPS: u32 = 5;
+/// See [`MAX_AVATAR_STOPS`].
+pub const AVATAR_STOP_PAUSE: Duration = Duration::from_secs(5);
+
+/// The avatar must begin to say what it was given within this time. Its socket notices in 3.5 s; this is for a socket
+/// that notices nothing.
+pub const AVATAR_BEGIN_PATIENCE: Duration = Duration::from_secs(6);
+
+/// The end of what the avatar says must be told this long after it is due; its socket notices in 2 s.
+pub const AVATAR_END_PATIENCE: Duration = Duration::from_secs(8);
+
+/// A call that makes the avatar say a text is answered, or counts as lost, within this time.
+pub const AVATAR_CALL_PATIENCE: Duration = Duration::from_mins(2);
+
+/// A rest shorter than this is not worth another voice taking over.
+pub const WORTH_SAYING: Duration = Duration::from_millis(300);
+
 /// A session that is still not at its end this long after it was told to end is given up: it bounds itself at 30 s
 /// for the rest of the sound and 10 s for the last words.
 pub const LISTENING_END_PATIENCE: Duration = Duration::from_mins(1);

@@ -25,6 +25,8 @@
 //! `artifacts` what is kept, `effects` the orders and their retries.
 
 mod artifacts;
+mod avatar;
+mod avatar_speech;
 mod bot_manager;
 mod creation;
 mod effect;
@@ -49,21 +51,18 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::view::AvatarDetails;
-
 pub use bot_manager::BotManager;
 pub use effect::{
-    EarsOrder, Effect, EffectId, ListenPlan, LiveEvent, LiveParticipant, Order, PageOrder, Refusal,
-    Step, TimelineEntry, TimelineKind,
+    AvatarOrder, EarsOrder, Effect, EffectId, ListenPlan, LiveEvent, LiveParticipant, Order,
+    PageOrder, Refusal, SpeechFormat, Step, TimelineEntry, TimelineKind,
 };
 pub use event::{Answer, ArtifactStatus, BotState, Event, FoundBot, RecordingState};
-pub(crate) use face::BUILTIN;
 pub use snapshot::SnapshotError;
 pub use state::{
     Agent, ArtifactState, AvatarState, Booking, Ended, EndedBy, GreetingState, ListeningState,
     Meeting, Platform, Presence, Status, UtteranceState, Via, Warning, WarningCode,
 };
-use state::{Bot, Creation, Greeting, Listening, Page, SNAPSHOT_VERSION};
+use state::{Avatar, Bot, Creation, Greeting, Listening, Page, SNAPSHOT_VERSION};
 
 impl Meeting {
     /// Makes a meeting out of a booking at `now`, and gives what is to be done at once.
@@ -86,6 +85,7 @@ impl Meeting {
                 reason: None,
             },
             speech: VecDeque::new(),
+            avatar: Avatar::default(),
             stopping: None,
             listening: Listening::default(),
             page: Page::default(),
@@ -177,6 +177,7 @@ impl Meeting {
             self.next_poll,
             self.sweep_at,
             self.speech_deadline(),
+            self.avatar_deadline(now),
             self.removal_deadline(),
             self.effects_deadline(now),
             self.create_deadline(),
@@ -200,17 +201,6 @@ impl Meeting {
     pub fn page_expires_at(&self) -> Timestamp {
         let join = after(self.join_at, limits::JOIN_WATCHDOG);
         after(join, limits::CALL_WATCHDOG)
-    }
-
-    /// Gives the avatar as the API shows it.
-    pub fn avatar_details(&self) -> AvatarDetails {
-        AvatarDetails {
-            provider: self.view().avatar.provider,
-            state: self.avatar_state(),
-            session_id: None,
-            started_at: None,
-            rotates_at: None,
-        }
     }
 
     /// Tells where the meeting is in its life.

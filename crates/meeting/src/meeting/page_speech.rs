@@ -29,16 +29,24 @@ struct Playing {
 
 impl BotManager<'_> {
     /// Lets the page play the first utterance, whose audio is ready.
-    pub(super) fn play_on_page(&mut self, id: UtteranceId, text: String, duration_ms: u64) {
+    pub(super) fn play_on_page(&mut self) {
+        let Some(first) = self.meeting.speech.front().cloned() else {
+            return;
+        };
+        let SpeechStage::Ready { duration_ms } = first.progress else {
+            return;
+        };
         if !self.meeting.page.ready {
             return;
         }
         self.step.page.push(PageOrder::Speak {
-            utterance_id: id,
-            text,
+            utterance_id: first.id,
+            text: first.text,
+            format: self.meeting.speech_format(),
+            from_ms: first.from_ms,
         });
         self.set_playing(Playing {
-            duration_ms,
+            duration_ms: duration_ms.saturating_sub(first.from_ms),
             since: None,
             until: after(self.now, limits::PAGE_PATIENCE),
             turn: PageTurn::Play,
@@ -148,7 +156,7 @@ impl BotManager<'_> {
     }
 
     /// Tells the page to stop an utterance that it has, and lets it say how much was heard; gives any other back.
-    pub(super) fn halt_on_page(&mut self, utterance: Utterance) -> Result<Utterance, Utterance> {
+    pub(super) fn halt_on_page(&mut self, utterance: Utterance) -> (Utterance, bool) {
         let SpeechStage::OnPage {
             duration_ms,
             since,
@@ -156,13 +164,13 @@ impl BotManager<'_> {
             ..
         } = utterance.progress
         else {
-            return Err(utterance);
+            return (utterance, false);
         };
         match turn {
-            PageTurn::Halt => Ok(utterance),
+            PageTurn::Halt => (utterance, true),
             PageTurn::Return { .. } => {
                 self.tell_page(ToPage::Interrupt);
-                Err(utterance)
+                (utterance, false)
             }
             PageTurn::Play => {
                 self.tell_page(ToPage::Interrupt);
@@ -172,10 +180,11 @@ impl BotManager<'_> {
                     until: after(self.now, limits::PAGE_HALT_PATIENCE),
                     turn: PageTurn::Halt,
                 };
-                Ok(Utterance {
+                let utterance = Utterance {
                     progress,
                     ..utterance
-                })
+                };
+                (utterance, true)
             }
         }
     }
@@ -226,7 +235,8 @@ impl BotManager<'_> {
             }
             (PageTurn::Play, None) => self.fall_back_to_chat(0, "the bot's page did not play it"),
             (PageTurn::Return { .. }, None) => {
-                let duration_ms = known.duration_ms;
+                let before = self.meeting.speech.front().map_or(0, |first| first.from_ms);
+                let duration_ms = known.duration_ms + before;
                 self.set_progress(0, SpeechStage::Ready { duration_ms });
             }
         }
@@ -241,7 +251,8 @@ impl BotManager<'_> {
 
     fn end_on_page(&mut self, state: UtteranceState, heard_ms: u64) {
         if let Some(first) = self.meeting.speech.pop_front() {
-            self.finish(&first, state, Some(Via::Page), Some(heard_ms));
+            let heard = first.from_ms + heard_ms;
+            self.finish(&first, state, Some(Via::Page), Some(heard));
         }
     }
 }

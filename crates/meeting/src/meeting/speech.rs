@@ -10,9 +10,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    after, between,
+    after,
+    avatar_speech::{Speaker, heard_from_avatar},
+    between,
     bot_manager::BotManager,
-    effect::{Effect, EffectId, LiveEvent, Refusal},
+    effect::{Effect, EffectId, LiveEvent, Refusal, SpeechFormat},
     limits,
     page_speech::heard_on_page,
     state::{
@@ -20,7 +22,7 @@ use super::{
         UtteranceState, Via, WarningCode,
     },
 };
-use crate::{http::CallError, ids::UtteranceId};
+use crate::{http::CallError, ids::UtteranceId, vendors::avatar::AvatarProvider};
 
 impl BotManager<'_> {
     /// Queues the greeting, once in a meeting's life.
@@ -59,6 +61,7 @@ impl BotManager<'_> {
             text,
             purpose,
             progress: SpeechStage::Text,
+            from_ms: 0,
         };
         self.tell(&utterance, UtteranceState::Queued, None, None);
         self.meeting.speech.push_back(utterance);
@@ -83,13 +86,12 @@ impl BotManager<'_> {
                 });
                 continue;
             }
-            let utterance = match self.halt_on_page(utterance) {
-                Ok(halting) => {
-                    kept.push(halting);
-                    continue;
-                }
-                Err(utterance) => utterance,
-            };
+            let (utterance, on_page) = self.halt_on_page(utterance);
+            let (utterance, on_avatar) = self.halt_on_avatar(utterance);
+            if on_page || on_avatar {
+                kept.push(utterance);
+                continue;
+            }
             audible |= matches!(utterance.progress, SpeechStage::Playing { .. });
             let heard = self.heard_of(&utterance);
             self.drop_utterance(&utterance, UtteranceState::Interrupted, heard);
@@ -106,13 +108,16 @@ impl BotManager<'_> {
                 let heard = between(since, self.now.min(until));
                 Some(u64::try_from(heard.as_millis()).unwrap_or(u64::MAX))
             }
-            SpeechStage::OnPage { .. } => Some(heard_on_page(&utterance.progress, self.now)),
+            SpeechStage::OnPage { .. } => {
+                Some(utterance.from_ms + heard_on_page(&utterance.progress, self.now))
+            }
+            SpeechStage::OnAvatar { .. } => Some(heard_from_avatar(&utterance.progress, self.now)),
             SpeechStage::Starting { .. } | SpeechStage::Halting { .. } => None,
             SpeechStage::Text
             | SpeechStage::Synthesizing { .. }
             | SpeechStage::Ready { .. }
             | SpeechStage::Mute
-            | SpeechStage::Chatting { .. } => Some(0),
+            | SpeechStage::Chatting { .. } => Some(utterance.from_ms),
         }
     }
 
@@ -122,11 +127,16 @@ impl BotManager<'_> {
             SpeechStage::Synthesizing { effect }
             | SpeechStage::Starting { effect, .. }
             | SpeechStage::Halting { effect }
-            | SpeechStage::Chatting { effect } => self.forget(effect),
+            | SpeechStage::Chatting { effect }
+            | SpeechStage::OnAvatar {
+                effect: Some(effect),
+                ..
+            } => self.forget(effect),
             SpeechStage::Text
             | SpeechStage::Ready { .. }
             | SpeechStage::Mute
             | SpeechStage::OnPage { .. }
+            | SpeechStage::OnAvatar { effect: None, .. }
             | SpeechStage::Playing { .. } => {}
         }
         self.finish(utterance, state, via_of(utterance), heard);
@@ -221,6 +231,11 @@ impl BotManager<'_> {
         if utterance.progress != SpeechStage::Text {
             return;
         }
+        if self.meeting.is_given_text()
+            && !matches!(self.meeting.speaker_of(utterance, self.now), Speaker::Page)
+        {
+            return;
+        }
         let agent = &self.meeting.booking.agent;
         let Some(voice_id) = agent.voice_id.clone() else {
             return self.fall_back_to_chat(index, "no voice is configured");
@@ -230,6 +245,7 @@ impl BotManager<'_> {
             text: self.meeting.speech[index].text.clone(),
             voice_id,
             language: self.meeting.booking.agent.language.clone(),
+            format: self.meeting.speech_format(),
         });
         self.meeting.speech[index].progress = SpeechStage::Synthesizing { effect };
     }
@@ -243,13 +259,26 @@ impl BotManager<'_> {
         else {
             return;
         };
-        let SpeechStage::Ready { duration_ms } = first.progress else {
-            return;
+        let duration_ms = match first.progress {
+            SpeechStage::Ready { duration_ms } => duration_ms,
+            SpeechStage::Text if self.meeting.is_given_text() => 0,
+            SpeechStage::Text
+            | SpeechStage::Synthesizing { .. }
+            | SpeechStage::Starting { .. }
+            | SpeechStage::Halting { .. }
+            | SpeechStage::Playing { .. }
+            | SpeechStage::OnPage { .. }
+            | SpeechStage::OnAvatar { .. }
+            | SpeechStage::Mute
+            | SpeechStage::Chatting { .. } => return,
         };
         let utterance_id = first.id.clone();
         if self.meeting.booking.presence == Presence::Avatar {
-            let text = first.text.clone();
-            return self.play_on_page(utterance_id, text, duration_ms);
+            return match self.meeting.speaker_of(first, self.now) {
+                Speaker::Soon => {}
+                Speaker::Avatar(session) => self.say_by_avatar(session, duration_ms),
+                Speaker::Page => self.play_on_page(),
+            };
         }
         let effect = self.order(Effect::PlayAudio {
             bot_id,
@@ -280,6 +309,7 @@ impl BotManager<'_> {
             | SpeechStage::Ready { .. }
             | SpeechStage::Mute
             | SpeechStage::OnPage { .. }
+            | SpeechStage::OnAvatar { .. }
             | SpeechStage::Playing { .. } => false,
         })
     }
@@ -504,8 +534,10 @@ impl BotManager<'_> {
         while let Some(utterance) = self.meeting.speech.pop_front() {
             let begun = matches!(
                 utterance.progress,
-                SpeechStage::Playing { .. } | SpeechStage::OnPage { since: Some(_), .. }
-            );
+                SpeechStage::Playing { .. }
+                    | SpeechStage::OnPage { since: Some(_), .. }
+                    | SpeechStage::OnAvatar { since: Some(_), .. }
+            ) || utterance.from_ms > 0;
             let state = if begun {
                 UtteranceState::Interrupted
             } else {
@@ -534,11 +566,20 @@ impl BotManager<'_> {
 }
 
 impl Meeting {
+    /// In which form utterances are made: an avatar that is given sound takes one form, which the page takes as well.
+    pub(super) fn speech_format(&self) -> SpeechFormat {
+        match self.booking.avatar_provider {
+            Some(AvatarProvider::LiveAvatar) => SpeechFormat::Pcm24000,
+            Some(AvatarProvider::HeyGen) | None => SpeechFormat::Mp3,
+        }
+    }
+
     /// When the queue needs looking after.
     pub(super) fn speech_deadline(&self) -> Option<Timestamp> {
         let mut due = self.greeting_deadline();
-        if let SpeechStage::Playing { until, .. } | SpeechStage::OnPage { until, .. } =
-            self.speech.front()?.progress
+        if let SpeechStage::Playing { until, .. }
+        | SpeechStage::OnPage { until, .. }
+        | SpeechStage::OnAvatar { until, .. } = self.speech.front()?.progress
         {
             due = Some(due.map_or(until, |at| at.min(until)));
         }
@@ -579,6 +620,7 @@ fn via_of(utterance: &Utterance) -> Option<Via> {
         | SpeechStage::Halting { .. }
         | SpeechStage::Playing { .. } => Some(Via::OutputAudio),
         SpeechStage::OnPage { .. } => Some(Via::Page),
+        SpeechStage::OnAvatar { .. } => Some(Via::Avatar),
         SpeechStage::Chatting { .. } => Some(Via::Chat),
         SpeechStage::Text
         | SpeechStage::Synthesizing { .. }

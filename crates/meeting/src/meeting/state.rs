@@ -10,7 +10,10 @@ use utoipa::ToSchema;
 use super::effect::{EffectId, Outstanding};
 use crate::{
     ids::{BotId, MeetingId, TenantId, UtteranceId},
-    vendors::recall::BotCode,
+    vendors::{
+        avatar::{AvatarProvider, AvatarSession, AvatarSessionId, Opening},
+        recall::BotCode,
+    },
 };
 
 /// Version of the stored snapshot; raised when old code could not read what new code writes.
@@ -111,6 +114,9 @@ pub struct Booking {
     pub agent: Agent,
     /// The caller's own words, given back unread.
     pub metadata: Map<String, Value>,
+    /// Who makes the avatar's picture, for presence `avatar`; nobody means the page itself.
+    #[serde(default)]
+    pub avatar_provider: Option<AvatarProvider>,
     /// How long before the start the bot joins.
     pub early_join_minutes: u8,
     /// When the booking was made.
@@ -235,8 +241,12 @@ pub enum AvatarState {
     Ready,
     /// It speaks.
     Speaking,
+    /// Another session is about to take over.
+    Rotating,
     /// It is over.
     Stopped,
+    /// Its session failed; the page draws a face instead.
+    Failed,
 }
 
 /// What is remembered of the bot's page.
@@ -253,6 +263,71 @@ pub(crate) struct Page {
     pub pinged_at: Option<Timestamp>,
     /// Whether it has said anything since.
     pub alive: bool,
+}
+
+/// What is remembered of the avatar's sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Avatar {
+    /// Every session that may be live at the vendor, the newest last.
+    pub sessions: Vec<Session>,
+    /// Until when speech waits for the session that is coming up.
+    pub patience: Option<Timestamp>,
+    /// How many sessions have failed in a row.
+    pub failures: u32,
+    /// When the next attempt is made.
+    pub retry_at: Option<Timestamp>,
+    /// Whether it would fail the same way each time.
+    pub given_up: bool,
+}
+
+/// One session of the avatar.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Session {
+    /// How far it is.
+    pub stage: SessionStage,
+    /// What starts it, once the vendor has a session for us.
+    pub opening: Option<Opening>,
+    /// What it consists of, once it was started.
+    pub details: Option<AvatarSession>,
+    /// Whose it is and its id, for one that is only to be stopped.
+    pub stray: Option<(AvatarProvider, AvatarSessionId)>,
+    /// When it was started.
+    pub started_at: Option<Timestamp>,
+    /// When it counts as failed unless the page sees it and it takes orders.
+    pub due: Option<Timestamp>,
+    /// Whether the page was told to enter its room.
+    pub joined: bool,
+    /// Whether the page sees it.
+    pub seen: bool,
+    /// Whether its socket takes orders.
+    pub linked: bool,
+    /// When it is next kept alive by a call.
+    pub keep_alive_at: Option<Timestamp>,
+}
+
+/// How far a session of the avatar is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub(crate) enum SessionStage {
+    /// The vendor is asked for it, or to start it.
+    Starting {
+        /// The order.
+        effect: EffectId,
+        /// Whether it is not wanted any more and is stopped as soon as the answer is in.
+        unwanted: bool,
+    },
+    /// It costs, and should be of use.
+    Live,
+    /// It is being stopped, or looked at whether it is.
+    Stopping {
+        /// The order.
+        effect: Option<EffectId>,
+        /// When it is stopped once more, as the vendor lists it all the same.
+        again_at: Option<Timestamp>,
+        /// How often it was stopped.
+        times: u32,
+    },
 }
 
 /// What is remembered of listening.
@@ -389,6 +464,21 @@ pub(crate) enum SpeechStage {
         #[serde(default)]
         turn: PageTurn,
     },
+    /// The avatar has it.
+    OnAvatar {
+        /// Which session.
+        session_id: AvatarSessionId,
+        /// The order to say it, where that is a call.
+        effect: Option<EffectId>,
+        /// Its length, as far as it is known.
+        duration_ms: u64,
+        /// When the avatar began to say it.
+        since: Option<Timestamp>,
+        /// When more must be known.
+        until: Timestamp,
+        /// Whether it was told to stop.
+        halting: bool,
+    },
     /// It cannot be spoken and waits for a chat to be written to.
     Mute,
     /// It is being sent as chat instead.
@@ -425,6 +515,9 @@ pub(crate) struct Utterance {
     pub purpose: Purpose,
     /// How far it has come.
     pub progress: SpeechStage,
+    /// How much of it was heard before what said it failed; the page says the rest.
+    #[serde(default)]
+    pub from_ms: u64,
 }
 
 /// Where an artifact is.
@@ -546,6 +639,8 @@ pub struct Meeting {
     /// The content is to be deleted for good.
     pub(super) purging: bool,
     pub(crate) greeting: Greeting,
+    #[serde(default)]
+    pub(super) avatar: Avatar,
     pub(super) speech: VecDeque<Utterance>,
     /// A stop order that must be through before anything else is played.
     pub(super) stopping: Option<EffectId>,

@@ -6,6 +6,8 @@
     reason = "a test names what it is about and fails on everything else"
 )]
 
+mod avatar;
+mod avatar_lives;
 mod face;
 mod listening;
 mod lives;

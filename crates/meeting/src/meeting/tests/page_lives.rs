@@ -225,6 +225,7 @@ impl Life {
                 }
                 PageOrder::Send(ToPage::Ping) => self.tell(FromPage::Pong),
                 PageOrder::Send(_) => {}
+                PageOrder::JoinAvatar { .. } => unreachable!("the page draws the face"),
                 PageOrder::Close => self.lose_socket(),
             }
         }

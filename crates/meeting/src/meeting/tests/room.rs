@@ -50,6 +50,7 @@ pub(super) fn booking(starts_in: Option<Duration>) -> Booking {
             language: "en-US".to_owned(),
         },
         metadata: Map::new(),
+        avatar_provider: None,
         early_join_minutes: 3,
         created_at: now,
     }

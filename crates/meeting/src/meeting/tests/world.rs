@@ -368,6 +368,14 @@ impl World {
                 Ok(Answer::Done)
             }
             Effect::FetchTranscript { .. } => Ok(Answer::TranscriptStored { segments: 1 }),
+            Effect::OpenAvatar { .. }
+            | Effect::StartAvatar { .. }
+            | Effect::StopAvatar { .. }
+            | Effect::CheckAvatar { .. }
+            | Effect::KeepAvatarAlive { .. }
+            | Effect::AvatarSay { .. }
+            | Effect::AvatarInterrupt { .. }
+            | Effect::AvatarReact { .. } => unreachable!("nobody has a face here"),
             Effect::RecordBot { .. }
             | Effect::StopAudio { .. }
             | Effect::DeleteMedia { .. }

@@ -42,7 +42,7 @@ impl fmt::Display for AvatarSessionId {
 }
 
 /// A session that was opened and not started yet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// Whose it is.
     pub provider: AvatarProvider,
@@ -52,7 +52,7 @@ pub struct Opening {
 }
 
 /// What a vendor gives with a session that is not started yet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub(in crate::vendors) enum Grant {
     /// What allows to start it.
@@ -68,7 +68,7 @@ pub(in crate::vendors) enum Grant {
 }
 
 /// A session that was started.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AvatarSession {
     /// Whose it is.
     pub provider: AvatarProvider,
@@ -91,7 +91,7 @@ impl AvatarSession {
 }
 
 /// What the page joins a session's room with: this and nothing else goes to the page.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Viewer {
     /// The room's `LiveKit` server.
     pub url: String,
