@@ -6,10 +6,6 @@
 //! nothing to win from an incoming one that would survive sleep, and a plain listener is the cheapest way for a frame
 //! to get from one to the other: one call into wasm, no promise, no queue, no storage.
 
-mod socket;
-mod text;
-mod timer;
-
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
@@ -28,10 +24,10 @@ use serde_json::json;
 use web_sys::MessageEvent;
 use worker::{Result, WebSocket};
 
-use self::{socket::Socket, text::TextReader, timer::Timer};
 use crate::{
     clock, log,
     objects::Shell,
+    sockets::{Socket, TextReader, Timer},
     vendor_http::{self, Late},
 };
 

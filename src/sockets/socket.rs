@@ -11,7 +11,7 @@ use worker::{Result, WebSocket};
 type Listener<T> = Closure<dyn FnMut(T)>;
 
 /// An accepted WebSocket; dropping it takes the listeners off and closes it.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     inner: WebSocket,
     message: Listener<MessageEvent>,
     close: Listener<CloseEvent>,
@@ -19,7 +19,7 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Accepts a socket and calls back from now on: for each frame, and once at its end, with code and reason.
-    pub(super) fn accept(
+    pub(crate) fn accept(
         socket: WebSocket,
         mut on_message: impl FnMut(&MessageEvent) + 'static,
         mut on_close: impl FnMut(u16, String) + 'static,
@@ -44,12 +44,12 @@ impl Socket {
     }
 
     /// Sends a text frame; a socket that has gone says so by its close event.
-    pub(super) fn send_text(&self, text: &str) {
+    pub(crate) fn send_text(&self, text: &str) {
         self.inner.send_with_str(text).ok();
     }
 
     /// Sends a binary frame; the same holds.
-    pub(super) fn send_bytes(&self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) {
         // This is a view of wasm's memory, not a copy: `send` takes its own, as the WebSocket standard demands. The
         // scenarios of listening would see it if it did not, as the next frame is read into the same memory.
         let raw: &web_sys::WebSocket = self.inner.as_ref();

@@ -16,7 +16,7 @@ extern "C" {
 }
 
 /// One timer at a time; dropping it stops it.
-pub(super) struct Timer {
+pub(crate) struct Timer {
     callback: Closure<dyn FnMut()>,
     set: RefCell<Option<Set>>,
 }
@@ -28,7 +28,7 @@ struct Set {
 
 impl Timer {
     /// Makes a timer that is not set; `ring` sees it as not set any more.
-    pub(super) fn new(ring: impl FnMut() + 'static) -> Self {
+    pub(crate) fn new(ring: impl FnMut() + 'static) -> Self {
         Self {
             callback: Closure::wrap_assert_unwind_safe(Box::new(ring)),
             set: RefCell::new(None),
@@ -36,7 +36,7 @@ impl Timer {
     }
 
     /// Makes sure that the timer rings by `at`; one that rings earlier stays.
-    pub(super) fn set(&self, at: Timestamp, now: Timestamp) {
+    pub(crate) fn set(&self, at: Timestamp, now: Timestamp) {
         let mut set = self.set.borrow_mut();
         if let Some(earlier) = &*set {
             if earlier.at <= at {
@@ -50,7 +50,7 @@ impl Timer {
     }
 
     /// The timer has rung.
-    pub(super) fn rang(&self) {
+    pub(crate) fn rang(&self) {
         self.set.replace(None);
     }
 }

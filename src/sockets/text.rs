@@ -30,13 +30,13 @@ const MAX_UNITS: u32 = 1024 * 1024;
 const KEPT_BYTES: usize = 64 * 1024;
 
 /// Reads text frames one after the other.
-pub(super) struct TextReader {
+pub(crate) struct TextReader {
     encoder: TextEncoder,
     buffer: Vec<u8>,
 }
 
 impl TextReader {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             encoder: TextEncoder::new(),
             buffer: Vec::new(),
@@ -44,7 +44,7 @@ impl TextReader {
     }
 
     /// Gives the text of a frame, or says what it is instead.
-    pub(super) fn read(&mut self, data: &JsValue) -> Result<&str, &'static str> {
+    pub(crate) fn read(&mut self, data: &JsValue) -> Result<&str, &'static str> {
         let text: &JsString = data.dyn_ref().ok_or("a binary frame")?;
         if text.length() > MAX_UNITS {
             return Err("a frame of more than a megabyte");
