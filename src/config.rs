@@ -5,8 +5,17 @@
 use std::{cell::RefCell, rc::Rc};
 
 use attache_meeting::{
-    api::TenantSettings, meeting::Presence, page_token::PageTokens, secret::Secret,
-    vendors::deepgram::Diarization, webhook::WebhookVerifier,
+    api::TenantSettings,
+    meeting::Presence,
+    page_token::PageTokens,
+    secret::Secret,
+    vendors::{
+        avatar::{AvatarProvider, AvatarVendor, VideoEncoding},
+        deepgram::Diarization,
+        heygen::HeyGenClient,
+        liveavatar::LiveAvatarClient,
+    },
+    webhook::WebhookVerifier,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use url::Url;
@@ -39,6 +48,14 @@ pub(crate) struct Config {
     pub(crate) deepgram_model: String,
     /// `DEEPGRAM_DIARIZATION`: whether speakers are told apart, and by which parameter.
     pub(crate) deepgram_diarization: Diarization,
+    /// `AVATAR_PROVIDER`: who makes the avatar's picture in new meetings; nobody means the bot's page itself.
+    pub(crate) avatar_provider: Option<AvatarProvider>,
+    /// `AVATAR_VIDEO_ENCODING`.
+    pub(crate) avatar_encoding: VideoEncoding,
+    /// `LIVEAVATAR_BASE_URL` and `LIVEAVATAR_API_KEY`.
+    liveavatar: Account,
+    /// `HEYGEN_BASE_URL` and `HEYGEN_API_KEY`.
+    heygen: Account,
     /// `MEETING_BOT_WEBAPP_URL`: where the bot's page is.
     pub(crate) webapp_url: String,
     /// `TOKEN_SECRET`: seals the page's tokens.
@@ -51,6 +68,14 @@ pub(crate) struct Config {
     pub(crate) defaults: TenantSettings,
     /// `FAULT_INJECTION`: `on` only in tests; lets a tenant make its meeting's object panic.
     pub(crate) fault_injection: bool,
+}
+
+/// An account at an avatar vendor.
+#[derive(Debug)]
+struct Account {
+    base_url: String,
+    /// Without it there are no sessions.
+    api_key: Option<Secret>,
 }
 
 /// What is wrong with a variable.
@@ -87,7 +112,19 @@ impl Config {
         let webhook_secret = vars.required_secret("RECALL_WEBHOOK_SECRET")?;
         let public_url = vars.url("PUBLIC_URL", "http://127.0.0.1:8787")?;
         let webapp_default = format!("{public_url}/bot/");
+        let liveavatar = Account {
+            base_url: vars.url("LIVEAVATAR_BASE_URL", "https://api.liveavatar.com/v1")?,
+            api_key: vars.secret("LIVEAVATAR_API_KEY"),
+        };
+        let heygen = Account {
+            base_url: vars.url("HEYGEN_BASE_URL", "https://api.heygen.com/v1")?,
+            api_key: vars.secret("HEYGEN_API_KEY"),
+        };
         Ok(Self {
+            avatar_provider: vars.avatar_provider(&liveavatar, &heygen)?,
+            avatar_encoding: vars.avatar_encoding()?,
+            liveavatar,
+            heygen,
             // The page is a folder: its slash must stay.
             webapp_url: vars.url("MEETING_BOT_WEBAPP_URL", &webapp_default)? + "/",
             page_tokens: vars.page_tokens()?,
@@ -110,6 +147,26 @@ impl Config {
             api_key: vars.secret("API_KEY"),
             defaults: vars.defaults()?,
             fault_injection: vars.get("FAULT_INJECTION").as_deref() == Some("on"),
+        })
+    }
+
+    /// Gives the avatar vendor and our account there, or the variable that is missing for it.
+    pub(crate) fn avatar_vendor(
+        &self,
+        provider: AvatarProvider,
+    ) -> Result<AvatarVendor, &'static str> {
+        let (account, variable) = match provider {
+            AvatarProvider::LiveAvatar => (&self.liveavatar, "LIVEAVATAR_API_KEY"),
+            AvatarProvider::HeyGen => (&self.heygen, "HEYGEN_API_KEY"),
+        };
+        let api_key = account.api_key.clone().ok_or(variable)?;
+        Ok(match provider {
+            AvatarProvider::LiveAvatar => {
+                AvatarVendor::LiveAvatar(LiveAvatarClient::new(&account.base_url, api_key))
+            }
+            AvatarProvider::HeyGen => {
+                AvatarVendor::HeyGen(HeyGenClient::new(&account.base_url, api_key))
+            }
         })
     }
 }
@@ -196,6 +253,47 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             _ => Err(ConfigError {
                 variable,
                 problem: "must be latest, legacy or off".to_owned(),
+            }),
+        }
+    }
+
+    /// Who makes the avatar's picture; by default the first vendor whose key is there.
+    fn avatar_provider(
+        &self,
+        liveavatar: &Account,
+        heygen: &Account,
+    ) -> Result<Option<AvatarProvider>, ConfigError> {
+        let variable = "AVATAR_PROVIDER";
+        let keyed = |provider, account: &Account, key| match account.api_key {
+            Some(_) => Ok(Some(provider)),
+            None => Err(ConfigError {
+                variable,
+                problem: format!("needs {key}, which is not set"),
+            }),
+        };
+        match self.get(variable).as_deref() {
+            Some("liveavatar") => {
+                keyed(AvatarProvider::LiveAvatar, liveavatar, "LIVEAVATAR_API_KEY")
+            }
+            Some("heygen") => keyed(AvatarProvider::HeyGen, heygen, "HEYGEN_API_KEY"),
+            Some("builtin") => Ok(None),
+            Some(_) => Err(ConfigError {
+                variable,
+                problem: "must be liveavatar, heygen or builtin".to_owned(),
+            }),
+            None if liveavatar.api_key.is_some() => Ok(Some(AvatarProvider::LiveAvatar)),
+            None => Ok(heygen.api_key.as_ref().map(|_| AvatarProvider::HeyGen)),
+        }
+    }
+
+    fn avatar_encoding(&self) -> Result<VideoEncoding, ConfigError> {
+        let variable = "AVATAR_VIDEO_ENCODING";
+        match self.or(variable, "H264").as_str() {
+            "H264" => Ok(VideoEncoding::H264),
+            "VP8" => Ok(VideoEncoding::Vp8),
+            _ => Err(ConfigError {
+                variable,
+                problem: "must be H264 or VP8".to_owned(),
             }),
         }
     }
@@ -310,6 +408,10 @@ mod tests {
             ("DEEPGRAM_BASE_URL", "wss:api.deepgram.example"),
             ("DEEPGRAM_MODEL", "nova 3&x=y"),
             ("DEEPGRAM_DIARIZATION", "everyone"),
+            ("AVATAR_PROVIDER", "hologram"),
+            ("AVATAR_VIDEO_ENCODING", "AV1"),
+            ("LIVEAVATAR_BASE_URL", "api.liveavatar.example"),
+            ("HEYGEN_BASE_URL", "wss://api.heygen.example"),
         ] {
             let error = read(&[(variable, value)]).unwrap_err().to_string();
             assert!(error.starts_with(variable), "{error}");
@@ -318,11 +420,56 @@ mod tests {
     }
 
     #[test]
+    fn the_avatar_comes_from_the_first_vendor_with_a_key_unless_one_is_named() {
+        let (live, hey) = (
+            ("LIVEAVATAR_API_KEY", "fake-liveavatar-key"),
+            ("HEYGEN_API_KEY", "fake-heygen-key"),
+        );
+        let named = |name| ("AVATAR_PROVIDER", name);
+        for (changes, expected) in [
+            (vec![], None),
+            (vec![hey], Some(AvatarProvider::HeyGen)),
+            (vec![hey, live], Some(AvatarProvider::LiveAvatar)),
+            (
+                vec![hey, live, named("heygen")],
+                Some(AvatarProvider::HeyGen),
+            ),
+            (vec![hey, live, named("builtin")], None),
+        ] {
+            let config = read(&changes).unwrap();
+            assert_eq!(config.avatar_provider, expected, "{changes:?}");
+            if let Some(provider) = expected {
+                let vendor = config.avatar_vendor(provider).unwrap();
+                assert_eq!(vendor.provider(), provider);
+            }
+        }
+    }
+
+    #[test]
+    fn a_provider_without_its_key_is_an_error_that_names_both_variables() {
+        for (provider, key) in [
+            ("liveavatar", "LIVEAVATAR_API_KEY"),
+            ("heygen", "HEYGEN_API_KEY"),
+        ] {
+            let error = read(&[("AVATAR_PROVIDER", provider)]).unwrap_err();
+            let expected = format!("AVATAR_PROVIDER needs {key}, which is not set");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
     fn printing_the_configuration_shows_no_secret() {
-        let printed = format!("{:?}", read(&[("API_KEY", "att_fake")]).unwrap());
+        let secrets = [
+            ("API_KEY", "att_fake"),
+            ("LIVEAVATAR_API_KEY", "fake-liveavatar-key"),
+            ("HEYGEN_API_KEY", "fake-heygen-key"),
+        ];
+        let printed = format!("{:?}", read(&secrets).unwrap());
+        for (name, secret) in secrets {
+            assert!(!printed.contains(secret), "{name}");
+        }
         for (name, secret) in GOOD {
             assert!(!printed.contains(secret), "{name}");
         }
-        assert!(!printed.contains("att_fake"));
     }
 }

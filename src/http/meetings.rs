@@ -7,7 +7,8 @@ use attache_meeting::{
         TranscriptQuery, Utterance, parse_body, purge_query,
     },
     ids::{MeetingId, TenantId},
-    meeting::Booking,
+    meeting::{Booking, Presence},
+    vendors::avatar::AvatarProvider,
     view::{AvatarDetails, MeetingView},
 };
 use serde::Serialize;
@@ -29,6 +30,12 @@ use crate::{
 
 /// How long a recording's URL works at least: the vendor signs for about six hours, five were measured.
 const RECORDING_URL_SECONDS: u32 = 5 * 60 * 60;
+
+/// The avatar that HeyGen gives those who name none.
+const HEYGEN_DEFAULT_AVATAR: &str = "default";
+/// What is wrong with a booking for which LiveAvatar has no avatar.
+const NO_LIVEAVATAR: &str =
+    "is missing, and neither the tenant's liveavatar_avatar_id nor LIVEAVATAR_AVATAR_ID is set";
 
 /// The longest `Idempotency-Key`.
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
@@ -192,14 +199,40 @@ pub(super) async fn create_meeting(
 async fn new_booking(call: &Call<'_>, tenant: &TenantId, body: &[u8]) -> Result<Booking, Problem> {
     let settings = tenant_settings(call, tenant).await?;
     let wanted: CreateMeeting = parse_body(body)?;
-    let booking = wanted.into_booking(
+    let mut booking = wanted.into_booking(
         clock::meeting_id(),
         tenant.clone(),
         &settings,
         call.config.early_join_minutes,
         clock::now(),
     )?;
+    choose_avatar(&mut booking, call.config.avatar_provider, &settings)?;
     Ok(booking)
+}
+
+/// Settles who makes the avatar's picture and of whom. `LiveAvatar` has no avatar for those who name none, so that is
+/// an error now and not a failure in the call.
+fn choose_avatar(
+    booking: &mut Booking,
+    provider: Option<AvatarProvider>,
+    settings: &TenantSettings,
+) -> Result<(), Problem> {
+    let Some(provider) = provider.filter(|_| booking.presence == Presence::Avatar) else {
+        return Ok(());
+    };
+    let asked = booking.agent.avatar_id.take();
+    let avatar_id = match provider {
+        AvatarProvider::LiveAvatar => {
+            let known = asked.or_else(|| settings.liveavatar_avatar_id.clone());
+            known.ok_or_else(|| Problem::invalid_field("agent.avatar_id", NO_LIVEAVATAR))?
+        }
+        AvatarProvider::HeyGen => asked
+            .or_else(|| settings.heygen_avatar_id.clone())
+            .unwrap_or_else(|| HEYGEN_DEFAULT_AVATAR.to_owned()),
+    };
+    booking.avatar_provider = Some(provider);
+    booking.agent.avatar_id = Some(avatar_id);
+    Ok(())
 }
 
 fn idempotency(request: &Request, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
