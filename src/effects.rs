@@ -9,10 +9,11 @@ use attache_meeting::{
     audio::mp3_duration,
     http::{Advice, CallError, FailureKind, Outcome, Request, TransportError},
     ids::{BotId, UtteranceId},
-    meeting::{self, Answer, Booking, Effect, Meeting, Order},
+    meeting::{self, Answer, Booking, Effect, Meeting, Order, SpeechFormat},
     page_token::PageClaims,
     transcript::from_final,
     vendors::{
+        avatar::AvatarProvider,
         elevenlabs::{AudioFormat, ElevenLabsTts, SpeechRequest},
         recall::{
             AudioEndpoint, BotRequest, BotSnapshot, Presence, RecallClient, build_output_media_url,
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
+    avatar::{AvatarCalls, PCM_BYTES_PER_MS},
     clock,
     config::Config,
     http::directory,
@@ -107,6 +109,7 @@ impl Runner<'_> {
         let acknowledged = |outcome: Outcome| {
             RecallClient::acknowledged(operation, outcome).map(|()| Answer::Done)
         };
+        let avatar = |provider| self.avatar(provider, operation);
         let recall = &self.recall;
         match effect {
             Effect::CreateBot { key, join_at } => {
@@ -143,15 +146,47 @@ impl Runner<'_> {
                 text,
                 voice_id,
                 language,
+                format,
             } => {
                 let speech = SpeechRequest {
                     voice_id,
                     text,
-                    format: AudioFormat::Mp3_22050_32,
+                    format: audio_format(format),
                     language: Some(language),
                 };
                 self.synthesize(&utterance_id, &speech).await
             }
+            Effect::OpenAvatar { provider } => avatar(provider)?.open().await,
+            Effect::StartAvatar {
+                provider,
+                session_id,
+            } => avatar(provider)?.start(&session_id).await,
+            Effect::StopAvatar {
+                provider,
+                session_id,
+            } => avatar(provider)?.stop(&session_id).await,
+            Effect::CheckAvatar {
+                provider,
+                session_id,
+            } => avatar(provider)?.check(&session_id).await,
+            Effect::KeepAvatarAlive {
+                provider,
+                session_id,
+            } => avatar(provider)?.keep_alive(&session_id).await,
+            Effect::AvatarSay {
+                provider,
+                session_id,
+                text,
+            } => avatar(provider)?.say(&session_id, &text).await,
+            Effect::AvatarInterrupt {
+                provider,
+                session_id,
+            } => avatar(provider)?.interrupt(&session_id).await,
+            Effect::AvatarReact {
+                provider,
+                session_id,
+                reaction,
+            } => avatar(provider)?.react(&session_id, reaction).await,
             Effect::PlayAudio {
                 bot_id,
                 utterance_id,
@@ -160,6 +195,26 @@ impl Runner<'_> {
             Effect::UpdateIndex => self.update_index().await,
             Effect::Wipe => self.wipe().await,
         }
+    }
+
+    /// The calls at an avatar vendor.
+    fn avatar(
+        &self,
+        provider: AvatarProvider,
+        operation: &'static str,
+    ) -> Result<AvatarCalls<'_>, CallError> {
+        let vendor = self.config.avatar_vendor(provider);
+        let vendor = vendor.map_err(|variable| CallError {
+            kind: FailureKind::Forbidden,
+            ..refused(operation, &format!("{variable} is not set"))
+        })?;
+        Ok(AvatarCalls {
+            shell: self.shell,
+            config: self.config,
+            booking: self.booking,
+            operation,
+            vendor,
+        })
     }
 
     fn bot_request(&self, join_at: Option<Timestamp>) -> Result<BotRequest, CallError> {
@@ -230,16 +285,22 @@ impl Runner<'_> {
         };
         let tts = ElevenLabsTts::new(&self.config.elevenlabs_base_url, api_key.clone());
         let audio = ElevenLabsTts::speech(send(&tts.synthesize_full(speech)).await)?;
-        let info = mp3_duration(&audio).map_err(|error| refused(operation, &error.to_string()))?;
-        if audio.len() > MAX_CLIP_BYTES {
-            return Err(refused(
-                operation,
-                "the audio is too long to be played in one piece",
-            ));
-        }
-        let stored = self.shell.store.put_clip(utterance_id, audio);
+        let duration_ms = match speech.format {
+            AudioFormat::Mp3_22050_32 => {
+                let info = mp3_duration(&audio);
+                let info = info.map_err(|error| refused(operation, &error.to_string()))?;
+                if audio.len() > MAX_CLIP_BYTES {
+                    return Err(refused(
+                        operation,
+                        "the audio is too long to be played in one piece",
+                    ));
+                }
+                u64::try_from(info.duration.as_millis()).unwrap_or(u64::MAX)
+            }
+            AudioFormat::Pcm24000 => audio.len() as u64 / PCM_BYTES_PER_MS,
+        };
+        let stored = self.shell.store.put_clip(utterance_id, &audio);
         stored.map_err(|_| unavailable(operation))?;
-        let duration_ms = u64::try_from(info.duration.as_millis()).unwrap_or(u64::MAX);
         Ok(Answer::Synthesized {
             utterance_id: utterance_id.clone(),
             duration_ms,
@@ -253,7 +314,7 @@ impl Runner<'_> {
         key: &str,
     ) -> Result<Answer, CallError> {
         let operation = "recall.send_audio";
-        let stored = self.shell.store.clip(utterance_id);
+        let stored = self.shell.store.clip_part(utterance_id, 0);
         let audio = stored.map_err(|_| unavailable(operation))?;
         let audio = audio.ok_or_else(|| refused(operation, "the audio is not stored"))?;
         let request = self.recall.send_audio(bot_id, &audio, key);
@@ -314,17 +375,24 @@ impl Runner<'_> {
     }
 }
 
-async fn send(request: &Request) -> Outcome {
+fn audio_format(format: SpeechFormat) -> AudioFormat {
+    match format {
+        SpeechFormat::Mp3 => AudioFormat::Mp3_22050_32,
+        SpeechFormat::Pcm24000 => AudioFormat::Pcm24000,
+    }
+}
+
+pub(crate) async fn send(request: &Request) -> Outcome {
     vendor_http::send(request).await
 }
 
 /// A part of ours did not answer; it may the next time.
-fn unavailable(operation: &str) -> CallError {
+pub(crate) fn unavailable(operation: &str) -> CallError {
     CallError::unanswered(operation, &TransportError::Connection)
 }
 
 /// Something that trying again does not change.
-fn refused(operation: &str, reason: &str) -> CallError {
+pub(crate) fn refused(operation: &str, reason: &str) -> CallError {
     CallError {
         operation: operation.to_owned(),
         status: None,

@@ -5,6 +5,7 @@
 //! Decisions are made in the pure crate `attache_meeting`; if a branch here mentions a meeting's state, it is in
 //! the wrong place.
 
+mod avatar;
 mod clock;
 mod config;
 mod ears;
@@ -12,6 +13,8 @@ mod effects;
 mod http;
 mod log;
 mod objects;
+mod on_drop;
+mod sockets;
 mod vendor_http;
 
 use worker::{Context, Env, Request, Response, Result, event};

@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    iter,
     panic::AssertUnwindSafe,
     rc::Rc,
 };
@@ -15,12 +16,12 @@ use attache_meeting::{
     api::{Problem, TranscriptFormat, TranscriptPage, TranscriptQuery, TranscriptSource},
     ids::{BotId, TenantId, UtteranceId},
     meeting::{
-        ArtifactState, Booking, EarsOrder, Event, ListenPlan, LiveEvent, Meeting, Order, PageOrder,
-        Refusal, Step,
+        ArtifactState, AvatarOrder, Booking, EarsOrder, Event, ListenPlan, LiveEvent, Meeting,
+        Order, PageOrder, Refusal, SpeechFormat, Step,
     },
     page::{FromPage, ToPage},
     transcript::{Segment, to_srt, to_text, to_vtt},
-    vendors::{deepgram::ListenOptions, recall::parse_webhook},
+    vendors::{avatar::AvatarSessionId, deepgram::ListenOptions, recall::parse_webhook},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -33,10 +34,18 @@ use super::{
     calls::{MeetingAsk, MeetingCall, MeetingReply, answer, failed, read_call},
     meeting_store::MeetingStore,
 };
-use crate::{clock, config::Config, ears::Ears, effects, log};
+use crate::{
+    avatar::{Avatar, PCM_BYTES_PER_MS},
+    clock,
+    config::Config,
+    ears::Ears,
+    effects, log,
+    on_drop::OnDrop,
+};
 
-/// The sound of an utterance goes to the page in pieces of four seconds.
-const PAGE_PIECE_BYTES: usize = 16 * 1024;
+/// The sound of an utterance goes to the page in pieces of four seconds, whichever form it has.
+const PAGE_PIECE_MP3_BYTES: usize = 16 * 1024;
+const PAGE_PIECE_PCM_BYTES: usize = 192_000;
 
 /// Header that carries a verified webhook's message id into the object.
 pub(crate) const MESSAGE_ID_HEADER: &str = "x-attache-message-id";
@@ -80,9 +89,10 @@ pub(crate) struct Shell {
     /// When the alarm that this instance knows of rings.
     alarm: Cell<Option<Timestamp>>,
     ears: RefCell<Option<Rc<Ears>>>,
-    /// What the ears had to tell while the meeting took in what they told before; no more than one step brings about.
+    pub(crate) avatar: Avatar,
+    /// What ears and avatar had to tell while reports wait; no more than one step brings about.
     reports: RefCell<VecDeque<Event>>,
-    /// Whether the meeting is taking in a report.
+    /// Whether reports wait: for the one that is being taken in, or for the orders of a step.
     reporting: Cell<bool>,
 }
 
@@ -92,15 +102,6 @@ enum Alarm {
     In(i64),
     /// It does not ring any more.
     Never,
-}
-
-/// Does something at the end of a scope, however it ends.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 /// What this instance knows of its storage.
@@ -127,6 +128,7 @@ impl DurableObject for MeetingObject {
                 meeting: RefCell::new(Loaded::NotYet),
                 alarm: Cell::new(None),
                 ears: RefCell::new(None),
+                avatar: Avatar::default(),
                 reports: RefCell::new(VecDeque::new()),
                 reporting: Cell::new(false),
             })),
@@ -163,6 +165,7 @@ impl DurableObject for MeetingObject {
         if let Some(ears) = shell.ears() {
             ears.poll();
         }
+        shell.avatar.poll();
         if let Err(error) = woken.await {
             let reason = error.to_string();
             log::error(
@@ -278,21 +281,15 @@ impl Shell {
         if step.refusal.is_some() {
             return Ok((step.refusal, None));
         }
-        let deadline = next.deadline(now);
         let snapshot = snapshot.transpose().map_err(unreadable)?;
         self.store.save(snapshot, &step, webhook_id, now)?;
         self.meeting.replace(Loaded::Meeting(Box::new(next)));
-        Ok((None, self.follow(step, deadline, now)))
+        Ok((None, self.follow(step, now)))
     }
 
     /// Tells the watchers, starts the orders, and says what the alarm needs. Nothing that is sent leaves before the
     /// meeting that ordered it is durable: the runtime holds it back.
-    fn follow(
-        self: &Rc<Self>,
-        step: Step,
-        deadline: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Option<Alarm> {
+    fn follow(self: &Rc<Self>, step: Step, now: Timestamp) -> Option<Alarm> {
         self.tell(&step.live, now);
         for order in step.orders {
             self.start(order);
@@ -300,16 +297,34 @@ impl Shell {
         for order in step.page {
             self.tell_page(order);
         }
-        match step.ears {
-            Some(EarsOrder::Open(plan)) => self.open_ears(&plan),
-            Some(EarsOrder::Close) => {
-                if let Some(ears) = self.ears() {
-                    ears.close();
-                }
-            }
-            None => {}
+        self.tell_sockets(step.ears, step.avatar);
+        // What the sockets told in answer may have changed the meeting once more.
+        let deadline = self.with_meeting(|meeting| meeting.deadline(now));
+        self.alarm_for(deadline.flatten(), now)
+    }
+
+    /// Tells ears and avatar their orders; what they report at once waits until all of them are told.
+    fn tell_sockets(self: &Rc<Self>, ears: Option<EarsOrder>, avatar: Vec<AvatarOrder>) {
+        if ears.is_none() && avatar.is_empty() {
+            return;
         }
-        self.alarm_for(deadline, now)
+        let waited = self.reporting.replace(true);
+        {
+            let _end = OnDrop(|| self.reporting.set(waited));
+            match ears {
+                Some(EarsOrder::Open(plan)) => self.open_ears(&plan),
+                Some(EarsOrder::Close) => {
+                    if let Some(ears) = self.ears() {
+                        ears.close();
+                    }
+                }
+                None => {}
+            }
+            for order in avatar {
+                self.avatar.carry_out(self, order);
+            }
+        }
+        self.take_reports();
     }
 
     /// What makes sure that the meeting wakes by its deadline. An alarm that rings earlier stays: waking early is
@@ -484,39 +499,84 @@ impl Shell {
         // A page that has gone is told nothing; its close event tells the meeting.
         match order {
             PageOrder::Send(frame) => send_to_page(&page, &frame),
-            PageOrder::Speak { utterance_id, text } => {
-                self.speak_on_page(&page, utterance_id, text);
-            }
+            PageOrder::Speak {
+                utterance_id,
+                text,
+                format,
+                from_ms,
+            } => self.speak_on_page(&page, utterance_id, text, format, from_ms),
+            PageOrder::JoinAvatar { session_id } => self.join_on_page(&page, &session_id),
             PageOrder::Close => {
                 page.close(Some(1000), Some("the call is over")).ok();
             }
         }
     }
 
-    fn speak_on_page(&self, page: &WebSocket, utterance_id: UtteranceId, text: String) {
-        let Ok(Some(audio)) = self.store.clip(&utterance_id) else {
+    /// Sends the sound of an utterance, without its beginning if that was heard already.
+    fn speak_on_page(
+        &self,
+        page: &WebSocket,
+        utterance_id: UtteranceId,
+        text: String,
+        format: SpeechFormat,
+        from_ms: u64,
+    ) {
+        let (piece_bytes, bytes_per_ms) = match format {
+            SpeechFormat::Mp3 => (PAGE_PIECE_MP3_BYTES, 0),
+            SpeechFormat::Pcm24000 => (PAGE_PIECE_PCM_BYTES, PCM_BYTES_PER_MS),
+        };
+        let heard = usize::try_from(from_ms.saturating_mul(bytes_per_ms)).unwrap_or(usize::MAX);
+        let part = |part| self.store.clip_part(&utterance_id, part).ok().flatten();
+        let Some(first) = part(0) else {
             // The page will not report that it plays, and the meeting falls back in time.
             let fields = json!({ "utterance_id": utterance_id });
             return log::error("the audio of an utterance is not stored", fields);
         };
         let start = ToPage::SpeakStart {
             utterance_id: utterance_id.clone(),
-            format: "mp3",
+            format: format.as_str(),
             text,
         };
         send_to_page(page, &start);
-        for piece in audio.chunks(PAGE_PIECE_BYTES) {
-            page.send_with_bytes(piece).ok();
+        let mut left_out = heard;
+        for audio in iter::once(first).chain((1..).map_while(part)) {
+            let skipped = left_out.min(audio.len());
+            left_out -= skipped;
+            for piece in audio[skipped..].chunks(piece_bytes) {
+                page.send_with_bytes(piece).ok();
+            }
         }
         send_to_page(page, &ToPage::SpeakEnd { utterance_id });
     }
 
-    /// Takes in what the ears have to tell, in the order it is told, and at once: no promise has to be kept for it.
+    /// Sends what opens the room of an avatar's session, and nothing else of it.
+    fn join_on_page(&self, page: &WebSocket, session_id: &AvatarSessionId) {
+        let join = self.with_meeting(|meeting| {
+            let session = meeting.avatar_session(session_id)?;
+            Some(ToPage::AvatarJoin {
+                provider: session.provider.as_str(),
+                url: session.viewer.url.clone(),
+                token: session.viewer.token.expose().to_owned(),
+                session: session.session_id.to_string(),
+            })
+        });
+        if let Some(join) = join.flatten() {
+            send_to_page(page, &join);
+        }
+    }
+
+    /// Takes in what ears and avatar have to tell, in the order it is told, and at once: no promise has to be kept for
+    /// it.
     pub(crate) fn report(self: &Rc<Self>, event: Event) {
         if event.is_passing() && self.watchers().is_empty() {
             return;
         }
         self.reports.borrow_mut().push_back(event);
+        self.take_reports();
+    }
+
+    /// Takes in the reports that wait, unless that is being done further up already.
+    fn take_reports(self: &Rc<Self>) {
         if self.reporting.replace(true) {
             return;
         }
@@ -637,9 +697,8 @@ impl Shell {
                 self.store.save(Some(snapshot), &step, None, now)
             });
             stored.map_err(|error| failed(&error))?;
-            let deadline = meeting.deadline(now);
             self.meeting.replace(Loaded::Meeting(Box::new(meeting)));
-            if let Some(alarm) = self.follow(step, deadline, now) {
+            if let Some(alarm) = self.follow(step, now) {
                 let set = self.set_alarm(alarm).await;
                 set.map_err(|error| failed(&error))?;
             }
@@ -742,6 +801,7 @@ impl Shell {
     /// Forgets the meeting for good.
     pub(crate) async fn wipe(&self) -> Result<()> {
         self.ears.replace(None);
+        self.avatar.drop_all();
         self.state.storage().delete_all().await?;
         self.meeting.replace(Loaded::Nothing);
         for watcher in self.state.get_websockets() {
@@ -760,7 +820,7 @@ fn unreadable(error: impl std::error::Error) -> Error {
 fn not_stored(error: &Error) {
     let reason = error.to_string();
     log::error(
-        "a report of the ears could not be stored",
+        "a report of ears or avatar could not be stored",
         json!({ "reason": reason }),
     );
 }

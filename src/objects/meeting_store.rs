@@ -1,5 +1,5 @@
 //! What a meeting's object keeps in SQLite: the snapshot, the event log, webhook ids, segments, and audio that
-//! waits to be played.
+//! waits to be said.
 //!
 //! One input is one transaction. The tables exist only in objects that are meetings: asking an unknown id for a
 //! meeting leaves no trace.
@@ -25,12 +25,15 @@ CREATE TABLE IF NOT EXISTS webhook (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WI
 CREATE TABLE IF NOT EXISTS segment (source TEXT NOT NULL, seq INTEGER NOT NULL, segment TEXT NOT NULL,
     PRIMARY KEY (source, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS clip (utterance_id TEXT PRIMARY KEY, audio BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS clip_part (utterance_id TEXT NOT NULL, part INTEGER NOT NULL, audio BLOB NOT NULL,
+    PRIMARY KEY (utterance_id, part)) WITHOUT ROWID;
 ";
 
 /// How long webhook ids are remembered. Recall repeats a webhook for about a day.
 const WEBHOOK_MEMORY_HOURS: i64 = 72;
 
-/// The largest row SQLite in an object takes is 2 MB; audio of 5,000 characters has about 1.4 MB.
+/// The largest row SQLite in an object takes is 2 MB. Speech of 5,000 characters has about 1.4 MB as mp3, and up to
+/// 20 MB as samples, of which this is about 40 seconds; even, so that no sample is cut in two.
 pub(crate) const MAX_CLIP_BYTES: usize = 1_900_000;
 
 #[derive(Deserialize)]
@@ -64,6 +67,8 @@ impl MeetingStore {
         let Some(Row { snapshot }) = found.into_iter().next() else {
             return Ok(None);
         };
+        // A meeting that was booked by an older version lacks the newer tables.
+        self.create()?;
         let mut meeting = Meeting::from_snapshot(&snapshot)
             .map_err(|error| Error::RustError(error.to_string()))?;
         let last: Vec<SegmentRow> = rows(
@@ -132,8 +137,7 @@ impl MeetingStore {
                 )?;
             }
             for utterance in &step.clips_done {
-                let delete = "DELETE FROM clip WHERE utterance_id = ?";
-                execute(storage, delete, vec![text(utterance.as_str())])?;
+                delete_clip(storage, utterance)?;
             }
             Ok(())
         })
@@ -156,20 +160,35 @@ impl MeetingStore {
         execute(&self.storage, "DELETE FROM webhook WHERE at < ?", vec![at])
     }
 
-    /// Stores the audio of an utterance.
-    pub(crate) fn put_clip(&self, utterance: &UtteranceId, audio: Vec<u8>) -> Result<()> {
-        let put = "INSERT OR REPLACE INTO clip (utterance_id, audio) VALUES (?, ?)";
-        let values = vec![text(utterance.as_str()), SqlStorageValue::Blob(audio)];
-        execute(&self.storage, put, values)
+    /// Stores the audio of an utterance: what fits into one row, and what is longer in parts.
+    pub(crate) fn put_clip(&self, utterance: &UtteranceId, audio: &[u8]) -> Result<()> {
+        transaction(&self.storage, |storage| {
+            delete_clip(storage, utterance)?;
+            for (part, audio) in (0..).zip(audio.chunks(MAX_CLIP_BYTES)) {
+                let id = text(utterance.as_str());
+                let audio = SqlStorageValue::Blob(audio.to_vec());
+                if part == 0 {
+                    let put = "INSERT INTO clip (utterance_id, audio) VALUES (?, ?)";
+                    execute(storage, put, vec![id, audio])?;
+                } else {
+                    let put = "INSERT INTO clip_part (utterance_id, part, audio) VALUES (?, ?, ?)";
+                    execute(storage, put, vec![id, integer(part), audio])?;
+                }
+            }
+            Ok(())
+        })
     }
 
-    /// Reads the audio of an utterance.
-    pub(crate) fn clip(&self, utterance: &UtteranceId) -> Result<Option<Vec<u8>>> {
-        let query = "SELECT audio FROM clip WHERE utterance_id = ?";
-        let cursor = self
-            .storage
-            .sql()
-            .exec(query, vec![text(utterance.as_str())])?;
+    /// Reads a part of the audio of an utterance, from 0; none beyond the last. What fits into one row is one part.
+    pub(crate) fn clip_part(&self, utterance: &UtteranceId, part: u64) -> Result<Option<Vec<u8>>> {
+        let id = text(utterance.as_str());
+        let (query, values) = if part == 0 {
+            ("SELECT audio FROM clip WHERE utterance_id = ?", vec![id])
+        } else {
+            let query = "SELECT audio FROM clip_part WHERE utterance_id = ? AND part = ?";
+            (query, vec![id, integer(part)])
+        };
+        let cursor = self.storage.sql().exec(query, values)?;
         let row = cursor.raw().next().transpose()?;
         Ok(row.and_then(|row| {
             row.into_iter().find_map(|value| {
@@ -263,6 +282,16 @@ fn next_cursor<R>(found: &[R], limit: u32, seq: impl Fn(&R) -> u64) -> Option<St
     let limit = limit as usize;
     let last = found.get(limit.checked_sub(1)?)?;
     (found.len() > limit).then(|| seq(last).to_string())
+}
+
+fn delete_clip(storage: &Storage, utterance: &UtteranceId) -> Result<()> {
+    for delete in [
+        "DELETE FROM clip WHERE utterance_id = ?",
+        "DELETE FROM clip_part WHERE utterance_id = ?",
+    ] {
+        execute(storage, delete, vec![text(utterance.as_str())])?;
+    }
+    Ok(())
 }
 
 fn append_segment(storage: &Storage, source: TranscriptSource, segment: &Segment) -> Result<()> {
