@@ -308,6 +308,10 @@ impl Meeting {
 }
 
 fn lease(effect: &Effect) -> Duration {
+    if matches!(effect, Effect::AvatarSay { .. }) {
+        // A long text is said in many calls.
+        return limits::AVATAR_CALL_PATIENCE;
+    }
     retry::policy(effect.operation()).deadline + limits::LEASE_MARGIN
 }
 
