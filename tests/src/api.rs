@@ -150,6 +150,25 @@ impl Api {
             .await
     }
 
+    /// `POST /v1/meetings/{id}/reaction`.
+    pub async fn react(&self, id: &str, reaction: &str) -> Result<Answer> {
+        self.post(
+            &format!("/v1/meetings/{id}/reaction"),
+            &json!({ "reaction": reaction }),
+        )
+        .await
+    }
+
+    /// `GET /v1/meetings/{id}/avatar`.
+    pub async fn avatar(&self, id: &str) -> Result<Answer> {
+        self.get(&format!("/v1/meetings/{id}/avatar")).await
+    }
+
+    /// `POST /v1/meetings/{id}/avatar/rotate`: another session instead.
+    pub async fn rotate_avatar(&self, id: &str) -> Result<Answer> {
+        read(self.request(Method::POST, &format!("/v1/meetings/{id}/avatar/rotate"))).await
+    }
+
     /// `GET /v1/meetings/{id}/transcript?{query}`, such as `format=vtt&source=live`.
     pub async fn transcript(&self, id: &str, query: &str) -> Result<Answer> {
         self.get(&format!("/v1/meetings/{id}/transcript?{query}"))

@@ -22,5 +22,5 @@ pub use home::checkout;
 pub use live::Live;
 pub use page_socket::{PageSocket, seal_page_token};
 pub use runtime::Runtime;
-pub use settings::{ADMIN_API_KEY, API_KEY, Settings};
+pub use settings::{ADMIN_API_KEY, API_KEY, AVATAR_ID, Settings};
 pub use system::System;

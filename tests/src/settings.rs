@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use attache_simulator::AvatarProvider;
+
 /// The bearer key of tenant `default`.
 pub const API_KEY: &str = "att_fake_default_key";
 
@@ -10,6 +12,9 @@ pub const ADMIN_API_KEY: &str = "fake-admin-key";
 
 /// 32 bytes that are no secret: "fake-token-secret-for-tests-only".
 const TOKEN_SECRET: &str = "ZmFrZS10b2tlbi1zZWNyZXQtZm9yLXRlc3RzLW9ubHk=";
+
+/// The avatar of tests: `LiveAvatar` takes nothing but a UUID.
+pub const AVATAR_ID: &str = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a";
 
 /// The variables and secrets given to the Worker, over those of `wrangler.toml`.
 #[derive(Clone, Debug)]
@@ -44,6 +49,20 @@ impl Settings {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.values.insert(name.to_owned(), Some(value.to_owned()));
         self
+    }
+
+    /// Sets what an avatar of this vendor takes: the account's key, and whom it looks like.
+    #[must_use]
+    pub fn with_avatars(self, provider: AvatarProvider, key: &str) -> Self {
+        match provider {
+            AvatarProvider::LiveAvatar => self
+                .with("LIVEAVATAR_API_KEY", key)
+                .with("LIVEAVATAR_AVATAR_ID", AVATAR_ID),
+            AvatarProvider::HeyGen => self
+                .with("HEYGEN_API_KEY", key)
+                .with("HEYGEN_AVATAR_ID", AVATAR_ID)
+                .with("HEYGEN_VOICE_ID", "fake-voice"),
+        }
     }
 
     /// Leaves a variable or secret unset, even where `wrangler.toml` sets it.

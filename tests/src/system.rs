@@ -32,7 +32,8 @@ impl System {
 
     /// Starts both, the Worker with settings that `change` has changed.
     ///
-    /// Without a change it has no key for Deepgram, and Recall's own transcript is what it hears.
+    /// Without a change it has no key for Deepgram, and Recall's own transcript is what it hears; and none of an avatar's
+    /// vendor, so that a face is the page's own.
     pub async fn start_with(
         vendors: SimulatorConfig,
         change: impl FnOnce(Settings) -> Settings,
@@ -50,7 +51,9 @@ impl System {
         )
         .with("RECALL_API_KEY", &recall_key)
         .with("ELEVENLABS_API_KEY", &elevenlabs_key)
-        .with("DEEPGRAM_BASE_URL", &simulator.deepgram_base_url());
+        .with("DEEPGRAM_BASE_URL", &simulator.deepgram_base_url())
+        .with("LIVEAVATAR_BASE_URL", &simulator.liveavatar_base_url())
+        .with("HEYGEN_BASE_URL", &simulator.heygen_base_url());
         let runtime = Runtime::start(change(settings)).await?;
         simulator.set_webhook_url(runtime.webhook_url()?);
         let api = runtime.api();

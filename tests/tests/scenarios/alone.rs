@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use attache_simulator::{Event, Fault, Heard, MeetingScript, Operation, What};
 use jiff::Timestamp;
 
+use crate::avatars::{self, until_it_holds};
 use crate::ears::{DANA, monologue};
 use crate::world::{Room, World};
 
@@ -43,6 +44,22 @@ fn silence(room: &Room<'_>) -> Result<Duration> {
     let greeted: Option<Timestamp> = room.heard().first().map(Heard::at);
     let greeted = greeted.context("the room was greeted")?;
     Ok(Duration::try_from(greeted.duration_since(entered))?)
+}
+
+pub(crate) async fn every_avatar_session_of_all_scenarios_was_stopped(world: &World) -> Result<()> {
+    // Without a meeting before there would be nothing to look at.
+    for system in [world.avatars().await?, world.heygen().await?] {
+        let room = avatars::greeted(system).await?;
+        room.ends_with_no_session_left().await?;
+        let ended = || system.simulator.avatar_balance().live == 0;
+        until_it_holds(&system.simulator, ended).await?;
+        let balance = system.simulator.avatar_balance();
+        ensure!(
+            balance.started > 0 && balance.started == balance.stopped + balance.ended_by_vendor,
+            "{balance:?}"
+        );
+    }
+    Ok(())
 }
 
 pub(crate) async fn a_backlog_is_sent_at_most_a_quarter_faster_than_it_was_spoken(

@@ -4,6 +4,13 @@
 
 mod alone;
 mod artifacts;
+mod avatar;
+mod avatar_heygen;
+mod avatar_loss;
+mod avatar_random;
+mod avatar_rotation;
+mod avatar_seen;
+mod avatars;
 mod booking;
 mod crash;
 mod ears;
@@ -38,6 +45,9 @@ use world::World;
 /// How many scenarios run at a time: they wait more than they work.
 const SIDE_BY_SIDE: usize = 12;
 
+/// How many scenarios with avatars run at a time: they are measured in real time.
+const AT_THE_PACE_OF_SPEECH: usize = 3;
+
 /// The longest a scenario may take; the slowest goes through ten minutes of a meeting, six times as fast.
 const LONGEST: Duration = Duration::from_secs(200);
 
@@ -61,12 +71,14 @@ fn main() -> Result<ExitCode> {
         handle: runtime.handle().clone(),
     });
     let side_by_side = libtest_mimic::run(&arguments, trials(&stage));
+    arguments.test_threads = Some(AT_THE_PACE_OF_SPEECH);
+    let avatars = libtest_mimic::run(&arguments, trials_of_avatars(&stage));
     arguments.test_threads = Some(1);
     let alone = libtest_mimic::run(&arguments, trials_alone(&stage));
     // The Worker stops here, and its folder goes.
     let _inside = runtime.enter();
     drop(stage);
-    let failed = side_by_side.has_failed() || alone.has_failed();
+    let failed = side_by_side.has_failed() || avatars.has_failed() || alone.has_failed();
     Ok(ExitCode::from(u8::from(failed)))
 }
 
@@ -87,13 +99,50 @@ impl Stage {
     }
 }
 
+/// What is measured against the pace of speech, which a busy machine does not keep.
+fn trials_of_avatars(stage: &Arc<Stage>) -> Vec<Trial> {
+    trials! { stage;
+        // The longest first, so that the others run beside them.
+        avatar_loss:
+            without_an_avatar_the_face_greets_in_time
+            when_the_avatars_socket_is_lost_the_face_says_the_rest
+            when_the_vendor_ends_the_session_the_face_says_the_rest
+            when_the_session_falls_silent_the_face_says_the_rest
+            when_the_avatars_room_is_gone_the_face_says_the_rest
+            when_the_picture_stands_still_the_face_says_the_rest
+        ;
+        avatar_rotation:
+            a_session_is_replaced_before_it_may_last_no_longer
+            a_session_is_replaced_on_demand_and_no_word_is_lost
+        ;
+        avatar:
+            the_room_is_greeted_once_through_the_avatar
+            one_thing_is_said_after_the_other_through_the_avatar
+            an_interruption_is_at_the_vendor_at_once_and_no_sound_follows
+            a_page_that_is_loaded_again_shows_the_same_session_again
+        ;
+        avatar_heygen:
+            heygens_avatar_greets_speaks_and_is_stopped_at_the_end
+            heygens_avatar_is_interrupted_and_reacts
+            an_avatar_that_heygen_does_not_know_is_asked_for_once
+        ;
+    }
+}
+
 /// What needs the Worker for itself, or all that went before.
 fn trials_alone(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
         listening_loss:
             ten_minutes_and_five_lost_connections_cost_no_byte_and_double_no_word
         ;
+        avatar_random:
+            thirty_meetings_whatever_happens_leave_no_session_and_say_nothing_twice
+        ;
+        avatar_seen:
+            in_a_real_browser_the_room_sees_the_avatar_move_and_hears_it
+        ;
         alone:
+            every_avatar_session_of_all_scenarios_was_stopped
             the_greeting_is_heard_within_two_seconds_of_entering
             a_backlog_is_sent_at_most_a_quarter_faster_than_it_was_spoken
             the_log_of_all_scenarios_holds_no_secret

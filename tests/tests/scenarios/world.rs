@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
-    BotState, Entry, Event, Heard, HeardAudio, HeardPage, MeetingScript, Operation, PageMode,
-    RequestSeen, Simulator, SimulatorConfig,
+    AvatarProvider, BotState, Entry, Event, Heard, HeardAudio, HeardPage, MeetingScript, Operation,
+    PageMode, RequestSeen, Simulator, SimulatorConfig,
 };
 use attache_tests::{Answer, Api, Settings, System};
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub(crate) struct World {
     listening: OnceCell<System>,
     fast: OnceCell<System>,
     by_hand: OnceCell<System>,
+    avatars: OnceCell<System>,
+    heygen: OnceCell<System>,
     /// Starting takes all of a small machine, so one starts after the other.
     start: Mutex<()>,
 }
@@ -75,11 +77,44 @@ impl World {
             .await
     }
 
+    /// The Worker whose delegates have avatars of `LiveAvatar`.
+    pub(crate) async fn avatars(&self) -> Result<&System> {
+        let start = || self.start_avatars(AvatarProvider::LiveAvatar, vendors());
+        self.avatars.get_or_try_init(start).await
+    }
+
+    /// The Worker whose delegates have avatars of `HeyGen`.
+    pub(crate) async fn heygen(&self) -> Result<&System> {
+        let start = || self.start_avatars(AvatarProvider::HeyGen, vendors());
+        self.heygen.get_or_try_init(start).await
+    }
+
     /// The shared Workers that were started so far.
     pub(crate) fn started(&self) -> impl Iterator<Item = &System> {
-        [&self.system, &self.listening, &self.fast, &self.by_hand]
-            .into_iter()
-            .filter_map(OnceCell::get)
+        [
+            &self.system,
+            &self.listening,
+            &self.fast,
+            &self.by_hand,
+            &self.avatars,
+            &self.heygen,
+        ]
+        .into_iter()
+        .filter_map(OnceCell::get)
+    }
+
+    /// Starts a Worker with avatars for one scenario.
+    pub(crate) async fn start_avatars(
+        &self,
+        provider: AvatarProvider,
+        vendors: SimulatorConfig,
+    ) -> Result<System> {
+        let key = match provider {
+            AvatarProvider::LiveAvatar => vendors.liveavatar_api_key.clone(),
+            AvatarProvider::HeyGen => vendors.heygen_api_key.clone(),
+        };
+        self.start(vendors, |settings| settings.with_avatars(provider, &key))
+            .await
     }
 
     /// Starts a Worker that listens for one scenario.
@@ -402,6 +437,7 @@ impl<'a> Room<'a> {
     /// What the vendors saw of this meeting, to explain a failure.
     pub(crate) fn story(&self) -> String {
         let bots: Vec<String> = self.bots().into_iter().map(|bot| bot.id).collect();
+        let avatars = self.avatar_sessions();
         let own = |id: &Option<String>| id.as_ref().is_some_and(|id| bots.contains(id));
         let lines = self.simulator.journal().into_iter().filter(|entry| {
             let by_request = entry
@@ -417,9 +453,14 @@ impl<'a> Room<'a> {
                     .what
                     .listening()
                     .is_some_and(|(meeting_id, _)| meeting_id == Some(self.id.as_str()));
+            let by_avatar = entry
+                .what
+                .avatar()
+                .is_some_and(|(session, _)| avatars.iter().any(|own| own.id == session));
             let line = entry.to_string();
             by_request
                 || by_session
+                || by_avatar
                 || by_webhook
                 || bots
                     .iter()

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use attache_simulator::{MeetingScript, PageMode, Simulator, SimulatorConfig};
+use attache_simulator::{AvatarProvider, MeetingScript, PageMode, Simulator, SimulatorConfig};
 use attache_tests::{API_KEY, Api, Runtime, System};
 use clap::{Parser, ValueEnum};
 use jiff::{Timestamp, ToSpan as _};
@@ -46,7 +46,7 @@ struct Arguments {
 enum Presence {
     /// A still picture, and speech through Recall's output audio
     Voice,
-    /// A page with a face, in a real Chromium where one is installed
+    /// A page that shows an avatar of the simulated `LiveAvatar`, in a real Chromium where one is installed
     Avatar,
 }
 
@@ -82,7 +82,7 @@ async fn run(presence: Presence, keep: bool) -> Result<bool> {
         simulator,
         runtime,
         api,
-    } = System::start_listening(SimulatorConfig {
+    } = start(SimulatorConfig {
         pages,
         ..SimulatorConfig::default()
     })
@@ -128,6 +128,18 @@ async fn run(presence: Presence, keep: bool) -> Result<bool> {
         stay(&runtime, &simulator, &id, watched.as_ref()).await?;
     }
     Ok(verdict.is_good())
+}
+
+/// Starts the vendors and a Worker that has an account at each of them.
+async fn start(vendors: SimulatorConfig) -> Result<System> {
+    let deepgram_key = vendors.deepgram_api_key.clone();
+    let liveavatar_key = vendors.liveavatar_api_key.clone();
+    System::start_with(vendors, |settings| {
+        settings
+            .with("DEEPGRAM_API_KEY", &deepgram_key)
+            .with_avatars(AvatarProvider::LiveAvatar, &liveavatar_key)
+    })
+    .await
 }
 
 fn booking(presence: Presence) -> Result<Value> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use attache_simulator::{Browser, MeetingScript, PageHabits, PageMode, Simulator};
+use attache_simulator::{AvatarNews, Browser, MeetingScript, PageHabits, PageMode, Simulator};
 use attache_tests::{Api, checkout};
 use serde_json::json;
 
@@ -58,9 +58,8 @@ pub(crate) async fn look(simulator: &Simulator, patience: Duration) -> Seen {
 }
 
 async fn try_to_look(simulator: &Simulator, patience: Duration) -> Result<Seen> {
-    simulator
-        .wait_for_page_to_say(MEETING_URL, "playing", patience)
-        .await?;
+    let speaks = |_: &str, news: &AvatarNews| matches!(news, AvatarNews::Talking { .. });
+    simulator.wait_for_avatar(speaks, patience).await?;
     let bots = simulator.bots_for(MEETING_URL);
     let bot = &bots.first().context("no bot")?.id;
     if Browser::find().is_none() {

@@ -154,11 +154,13 @@ impl Verdict {
         }
     }
 
-    /// Whether the delegate spoke and was seen through its page.
+    /// Whether the delegate spoke and was seen through its avatar, and what that cost.
     fn page(&mut self, meeting: &Value, simulator: &Simulator, seen: &Seen) {
         let heard = simulator.heard_from_pages(MEETING_URL);
         let via = word(&meeting["greeting"]["via"]);
-        let by_page = heard.iter().all(|heard| heard.voice == PageVoice::Page);
+        let by_avatar = heard
+            .iter()
+            .all(|heard| matches!(heard.voice, PageVoice::Avatar(_)));
         let milliseconds: u64 = heard.iter().map(|heard| heard.duration_ms).sum();
         let how = if heard.iter().any(|heard| heard.measured) {
             "measured in the browser"
@@ -166,19 +168,36 @@ impl Verdict {
             "worked out by the stand-in"
         };
         self.find(
-            via == "page" && by_page && !heard.is_empty(),
+            via == "avatar" && by_avatar && !heard.is_empty(),
             format!(
-                "the greeting came through the page (via {via}, {milliseconds} ms of sound, {how})"
+                "the greeting came through the avatar (via {via}, {milliseconds} ms of sound, {how})"
             ),
         );
         match seen {
             Seen::Picture { shown, path } => self.find(
-                shown == "face",
+                shown == "avatar",
                 format!("the room saw the {shown}: {}", path.display()),
             ),
             Seen::NothingToSee => {}
-            Seen::Missed(why) => self.find(false, format!("the room saw the face ({why})")),
+            Seen::Missed(why) => self.find(false, format!("the room saw the avatar ({why})")),
         }
+        let balance = simulator.avatar_balance();
+        self.find(
+            balance.started == 1 && balance.stopped == 1,
+            format!(
+                "its session was stopped ({} started, {} stopped)",
+                balance.started, balance.stopped
+            ),
+        );
+        let sessions = simulator.avatar_sessions();
+        let objections = sessions
+            .iter()
+            .map(|session| session.violations.len() + session.deviations.len());
+        let objections: usize = objections.sum();
+        self.find(
+            objections == 0,
+            format!("it was made to speak as the vendor wants it ({objections} objections)"),
+        );
     }
 
     async fn live(&mut self, api: &Api, id: &str, story: &Story) -> Result<()> {
