@@ -5,6 +5,7 @@
 mod alone;
 mod artifacts;
 mod avatar;
+mod avatar_crash;
 mod avatar_heygen;
 mod avatar_loss;
 mod avatar_random;
@@ -120,6 +121,9 @@ fn trials_of_avatars(stage: &Arc<Stage>) -> Vec<Trial> {
             one_thing_is_said_after_the_other_through_the_avatar
             an_interruption_is_at_the_vendor_at_once_and_no_sound_follows
             a_page_that_is_loaded_again_shows_the_same_session_again
+        ;
+        avatar_crash:
+            killed_at_any_moment_no_session_is_left_and_every_face_speaks_on
         ;
         avatar_heygen:
             heygens_avatar_greets_speaks_and_is_stopped_at_the_end

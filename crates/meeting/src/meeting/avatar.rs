@@ -352,17 +352,16 @@ impl BotManager<'_> {
     }
 
     fn fail_overdue(&mut self) {
-        let overdue = |session: &Session, now| {
-            session.is_live()
-                && (session.due.is_some_and(|due| due <= now)
-                    || session.ends_at().is_some_and(|end| end <= now))
+        let overdue = |meeting: &Meeting, session: &Session, now| {
+            let due = [meeting.due_of(session), session.ends_at()];
+            session.is_live() && due.into_iter().flatten().any(|due| due <= now)
         };
         while let Some(session) = self
             .meeting
             .avatar
             .sessions
             .iter()
-            .find(|session| overdue(session, self.now))
+            .find(|session| overdue(self.meeting, session, self.now))
         {
             let why = match (session.due, session.linked) {
                 (None, _) => "its session was about to reach its limit",
@@ -655,6 +654,13 @@ impl Meeting {
             .find(|details| details.session_id == *id)
     }
 
+    /// When a session counts as failed; not while the page speaks and so enters no room.
+    fn due_of(&self, session: &Session) -> Option<Timestamp> {
+        let first = self.speech.front().map(|first| &first.progress);
+        let waits = !session.joined && matches!(first, Some(SpeechStage::OnPage { .. }));
+        session.due.filter(|_| !waits)
+    }
+
     /// Whether a session is to be begun at `now`: where there is none, or where one nears its limit.
     fn begins_session(&self, now: Timestamp) -> bool {
         self.next_session_at().is_some_and(|at| at <= now)
@@ -689,7 +695,11 @@ impl Meeting {
                 SessionStage::Starting { .. } | SessionStage::Live => None,
             };
             let live = session.is_live();
-            let times = [session.due, session.keep_alive_at, session.ends_at()];
+            let times = [
+                self.due_of(session),
+                session.keep_alive_at,
+                session.ends_at(),
+            ];
             let times = times.into_iter().flatten().filter(move |_| live);
             times.chain(again).min()
         };

@@ -386,8 +386,11 @@ impl BotManager<'_> {
         if since.is_some() {
             let heard = heard_from_avatar(&first.progress, self.now);
             self.end_on_avatar(UtteranceState::Interrupted, Some(heard));
+        } else if first.purpose == Purpose::Greeting && self.meeting.owes_greeting() {
+            // What was sent of it may have been heard; the chat greets for certain.
+            self.fall_back_to_chat(0, "nobody knows whether the avatar said it");
         } else {
-            self.page_goes_on(0);
+            self.end_on_avatar(UtteranceState::Interrupted, None);
         }
     }
 

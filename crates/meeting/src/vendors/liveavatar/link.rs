@@ -68,6 +68,10 @@ const END_PATIENCE: Duration = Duration::from_secs(2);
 /// How long an utterance may be without new sound before its end is known: a little more than the voice's vendor may
 /// take to answer.
 const FEED_PATIENCE: Duration = Duration::from_secs(35);
+/// Whoever looks so late was held up, and what the vendor has said meanwhile has not been read yet.
+const HELD_UP: Duration = Duration::from_millis(200);
+/// How long reading it may take before conclusions are drawn after all.
+const CATCH_UP_PATIENCE: Duration = Duration::from_millis(500);
 /// How many kinds of unknown messages, and how many errors and warnings, are reported.
 const MAX_TOLD: usize = 20;
 
@@ -248,6 +252,8 @@ pub struct LiveAvatarLink {
     pose: Pose,
     taken: Pose,
     utterance: Option<Utterance>,
+    /// Until when no conclusion is drawn from what the vendor has not said; once for each utterance.
+    catching_up: Option<Timestamp>,
     /// Counts commands, for their ids.
     serial: u32,
     /// How many errors and warnings were told.
@@ -298,6 +304,7 @@ impl LiveAvatarLink {
             pose: Pose::Idle,
             taken: Pose::Idle,
             utterance: None,
+            catching_up: None,
             serial: 0,
             troubles: 0,
             unknown: BTreeSet::new(),
@@ -349,6 +356,7 @@ impl LiveAvatarLink {
             return Err(NotTaken::Busy);
         }
         self.utterance = Some(Utterance::new(event_id, now));
+        self.catching_up = None;
         Ok(())
     }
 
@@ -506,7 +514,7 @@ impl LiveAvatarLink {
     fn ready_deadline(&self, ready: &Ready) -> Option<Timestamp> {
         let utterance = self.utterance.as_ref();
         let piece = utterance.and_then(Utterance::next_piece_at);
-        let wrong = utterance.and_then(|utterance| goes_wrong(utterance, ready));
+        let wrong = self.goes_wrong(ready);
         [
             Some(ready.last_sent + KEEP_ALIVE),
             piece,
@@ -523,13 +531,21 @@ impl LiveAvatarLink {
             return;
         };
         let alive_at = ready.last_sent + KEEP_ALIVE;
-        let utterance = self.utterance.as_ref();
-        let wrong = utterance.and_then(|utterance| goes_wrong(utterance, ready));
-        if let Some((_, reason)) = wrong.filter(|(at, _)| *at <= now) {
-            self.went_wrong(reason, now);
+        let wrong = self.goes_wrong(ready);
+        if let Some((at, reason)) = wrong.filter(|(at, _)| *at <= now) {
+            if self.catching_up.is_none() && at + HELD_UP <= now {
+                self.catching_up = Some(now + CATCH_UP_PATIENCE);
+            } else {
+                self.went_wrong(reason, now);
+            }
         } else if alive_at <= now {
             self.send_plain("session.keep_alive", "ka", now);
         }
+    }
+
+    fn goes_wrong(&self, ready: &Ready) -> Option<(Timestamp, CutReason)> {
+        let (at, reason) = goes_wrong(self.utterance.as_ref()?, ready)?;
+        Some((self.catching_up.map_or(at, |until| until.max(at)), reason))
     }
 
     /// Sends the sound that is due, and the end after the last of it.

@@ -508,6 +508,23 @@ fn every_dialect_gives_one_beginning_and_one_end_and_all_the_sound() {
 }
 
 #[test]
+fn one_who_was_held_up_reads_what_has_come_before_drawing_conclusions() {
+    for silent in [false, true] {
+        let mut line = Line::ready(Dialect::States);
+        line.vendor.silent = silent;
+        line.utter("utt_1", 1);
+        line.now += Duration::from_secs(3);
+        line.link.poll(line.now);
+        line.carry_out();
+        assert!(line.ends_of("utt_1").is_empty());
+        line.pass(Duration::from_secs(3));
+        let spoken = matches!(line.ends_of("utt_1")[..], [LinkReport::Spoken { .. }]);
+        assert_eq!(spoken, !silent, "{:?}", line.reports);
+        assert_eq!(line.ends_of("utt_1").len(), 1);
+    }
+}
+
+#[test]
 fn sound_that_comes_in_odd_parts_goes_out_in_whole_samples() {
     let mut line = Line::ready(Dialect::States);
     line.begin("utt-1");
