@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) deepgram_diarization: Diarization,
     /// `AVATAR_PROVIDER`: who makes the avatar's picture in new meetings; nobody means the bot's page itself.
     pub(crate) avatar_provider: Option<AvatarProvider>,
+    /// Whether calls are heard through the page's microphone, where there is a page.
+    pub(crate) page_microphone: bool,
     /// `AVATAR_VIDEO_ENCODING`.
     pub(crate) avatar_encoding: VideoEncoding,
     /// `LIVEAVATAR_BASE_URL` and `LIVEAVATAR_API_KEY`.
@@ -122,6 +124,7 @@ impl Config {
         };
         Ok(Self {
             avatar_provider: vars.avatar_provider(&liveavatar, &heygen)?,
+            page_microphone: vars.switch("PAGE_MICROPHONE")?,
             avatar_encoding: vars.avatar_encoding()?,
             liveavatar,
             heygen,
@@ -195,6 +198,18 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             variable,
             problem: "is not set".to_owned(),
         })
+    }
+
+    /// Something that is off unless it is switched on.
+    fn switch(&self, variable: &'static str) -> Result<bool, ConfigError> {
+        match self.or(variable, "off").as_str() {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(ConfigError {
+                variable,
+                problem: "must be on or off".to_owned(),
+            }),
+        }
     }
 
     /// Base URLs are http or https, without a query, and are used without their trailing slash.

@@ -118,7 +118,7 @@ impl Runner<'_> {
                 let bot = RecallClient::created_bot(send(&request).await)?;
                 Ok(Answer::BotCreated {
                     bot_id: bot.id,
-                    delivers_sound: self.audio_endpoint().is_some(),
+                    delivers_sound: self.audio_endpoint().is_some() || self.booking.page_microphone,
                 })
             }
             Effect::FindBots => self.find_bots().await,
@@ -253,6 +253,9 @@ impl Runner<'_> {
     /// Where the bot delivers the call's sound, if it is listened to.
     fn audio_endpoint(&self) -> Option<AudioEndpoint> {
         self.config.deepgram_api_key.as_ref()?;
+        if self.booking.page_microphone {
+            return None;
+        }
         let origin = self.config.public_url.replacen("http", "ws", 1);
         let url = format!("{origin}/recall/media/{}/", self.booking.id);
         Some(AudioEndpoint { url })

@@ -137,8 +137,17 @@ impl Ears {
             Ok(MediaFrame::Other { event }) => return self.ignored(&event),
             Err(error) => return self.ignored(&error.to_string()),
         };
+        self.pass(&sound, stamp);
+    }
+
+    /// Hears what the page's microphone has picked up.
+    pub(crate) fn hear(self: &Rc<Self>, sound: &[u8]) {
+        self.pass(sound, None);
+    }
+
+    fn pass(self: &Rc<Self>, sound: &[u8], stamp: Option<f64>) {
         let mut stt = self.stt.borrow_mut();
-        match stt.send_audio(&sound, stamp, clock::now()) {
+        match stt.send_audio(sound, stamp, clock::now()) {
             Passage::Now(sound) => self.send(sound),
             Passage::Waiting(sound) => self.send(&sound),
             Passage::Kept => {}

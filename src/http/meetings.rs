@@ -207,6 +207,9 @@ async fn new_booking(call: &Call<'_>, tenant: &TenantId, body: &[u8]) -> Result<
         clock::now(),
     )?;
     choose_avatar(&mut booking, call.config.avatar_provider, &settings)?;
+    booking.page_microphone = call.config.page_microphone
+        && call.config.deepgram_api_key.is_some()
+        && booking.presence == Presence::Avatar;
     Ok(booking)
 }
 

@@ -68,6 +68,8 @@ const PAGE: &str = "page";
 const OPEN: u16 = 1;
 /// The longest text frame of the page's that is read; its longest has far less.
 const MAX_PAGE_FRAME: usize = 4_096;
+/// The longest frame of the page's microphone that is taken, two seconds; its frames have a fraction of that.
+const MAX_MICROPHONE_FRAME: usize = 64_000;
 
 /// How soon the alarm is tried again when it failed.
 const ALARM_RETRY_MS: i64 = 10_000;
@@ -183,15 +185,20 @@ impl DurableObject for MeetingObject {
     ) -> Result<()> {
         // Watchers only listen; `ping` is answered by the runtime.
         let shell = &*self.shell;
-        let WebSocketIncomingMessage::String(text) = message else {
-            return Ok(());
-        };
-        if !shell.is_page(&socket) || text.len() > MAX_PAGE_FRAME {
+        if !shell.is_page(&socket) {
             return Ok(());
         }
         shell.wake().await?;
-        let report = FromPage::read(&text);
-        shell.step(Event::PageReported { report }, None).await?;
+        match message {
+            WebSocketIncomingMessage::String(text) if text.len() <= MAX_PAGE_FRAME => {
+                let report = FromPage::read(&text);
+                shell.step(Event::PageReported { report }, None).await?;
+            }
+            WebSocketIncomingMessage::Binary(sound) if sound.len() <= MAX_MICROPHONE_FRAME => {
+                shell.hear_page(&sound).await?;
+            }
+            WebSocketIncomingMessage::String(_) | WebSocketIncomingMessage::Binary(_) => {}
+        }
         Ok(())
     }
 
@@ -563,6 +570,23 @@ impl Shell {
         if let Some(join) = join.flatten() {
             send_to_page(page, &join);
         }
+    }
+
+    /// Hears through the page's microphone, where that is switched on.
+    async fn hear_page(self: &Rc<Self>, sound: &[u8]) -> Result<()> {
+        let listens = |meeting: &Meeting| (meeting.booking().page_microphone, meeting.has_media());
+        let Some((true, has_media)) = self.with_meeting(listens) else {
+            return Ok(());
+        };
+        if !has_media {
+            // A refusal means that nobody listens any more.
+            self.step(Event::MediaConnected, None).await?;
+        }
+        let whole_samples = sound.len() / 2 * 2;
+        if let Some(ears) = self.ears().filter(|ears| !ears.is_ending()) {
+            ears.hear(&sound[..whole_samples]);
+        }
+        Ok(())
     }
 
     /// Takes in what ears and avatar have to tell, in the order it is told, and at once: no promise has to be kept for

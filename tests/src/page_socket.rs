@@ -52,6 +52,14 @@ impl PageSocket {
             .context("could not send on the page's socket")
     }
 
+    /// Sends what the page's microphone hears: 16 kHz, mono, signed 16-bit little-endian samples.
+    pub async fn hear(&mut self, sound: &[u8]) -> Result<()> {
+        self.socket
+            .send(Message::binary(sound.to_vec()))
+            .await
+            .context("could not send sound on the page's socket")
+    }
+
     /// Waits until something of this type is told, and answers it; sound is passed over.
     pub async fn until_told(&mut self, kind: &str, at_most: Duration) -> Result<Value> {
         let deadline = Instant::now() + at_most;

@@ -13,7 +13,7 @@ use crate::talking::{events_until, is_utterance, say};
 use crate::world::{Room, SOON, World, is_problem, text, warnings};
 
 /// A meeting whose page nobody has opened.
-async fn without_page(system: &System) -> Result<Room<'_>> {
+pub(crate) async fn without_page(system: &System) -> Result<Room<'_>> {
     let room = Room::new(system)
         .meet_with_a_face(MeetingScript::instant())
         .await?;
@@ -22,7 +22,12 @@ async fn without_page(system: &System) -> Result<Room<'_>> {
 }
 
 /// Seals a token for a meeting's page that is good for so many seconds.
-fn token(system: &System, meeting_id: &str, tenant: &str, seconds: i64) -> Result<String> {
+pub(crate) fn token(
+    system: &System,
+    meeting_id: &str,
+    tenant: &str,
+    seconds: i64,
+) -> Result<String> {
     let settings = system.runtime.settings();
     let secret = settings.get("TOKEN_SECRET").context("a TOKEN_SECRET")?;
     let expires_at = Timestamp::now() + SignedDuration::from_secs(seconds);

@@ -17,6 +17,7 @@ mod crash;
 mod ears;
 mod face;
 mod face_crash;
+mod face_microphone;
 mod face_page;
 mod greeting;
 mod life;
@@ -121,6 +122,9 @@ fn trials_of_avatars(stage: &Arc<Stage>) -> Vec<Trial> {
             one_thing_is_said_after_the_other_through_the_avatar
             an_interruption_is_at_the_vendor_at_once_and_no_sound_follows
             a_page_that_is_loaded_again_shows_the_same_session_again
+        ;
+        face_microphone:
+            the_call_can_be_heard_through_the_pages_microphone
         ;
         avatar_crash:
             killed_at_any_moment_no_session_is_left_and_every_face_speaks_on

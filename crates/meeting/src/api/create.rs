@@ -148,6 +148,7 @@ impl CreateMeeting {
                     .unwrap_or_else(|| "en-US".to_owned()),
             },
             avatar_provider: None,
+            page_microphone: false,
             metadata,
             early_join_minutes,
             created_at: now,

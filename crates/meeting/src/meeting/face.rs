@@ -46,7 +46,7 @@ impl BotManager<'_> {
                 company: agent.company.clone(),
             },
             pose: Pose::Listening,
-            microphone: false,
+            microphone: self.meeting.booking.page_microphone,
         };
         self.tell_page(hello);
         if !self.is_on_page() {
@@ -75,6 +75,9 @@ impl BotManager<'_> {
             page.ready = false;
             page.missing_since = Some(self.now);
             self.hide_avatar();
+        }
+        if self.meeting.booking.page_microphone {
+            self.media_disconnected();
         }
         self.await_page_return();
     }

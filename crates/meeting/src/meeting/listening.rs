@@ -46,11 +46,12 @@ impl BotManager<'_> {
             self.step.refusal = Some(Refusal::ListeningFailed);
             return;
         }
-        self.note(
-            "media_connected",
-            "Recall opened the audio socket",
-            &json!({}),
-        );
+        let whose = if self.meeting.booking.page_microphone {
+            "the page's microphone is heard"
+        } else {
+            "Recall opened the audio socket"
+        };
+        self.note("media_connected", whose, &json!({}));
         let listening = &mut self.meeting.listening;
         listening.media = true;
         listening.silent_until = None;

@@ -208,6 +208,11 @@ impl Meeting {
         self.status
     }
 
+    /// Tells whether the call's sound is being delivered.
+    pub fn has_media(&self) -> bool {
+        self.listening.media
+    }
+
     /// Gives the bot's id, if there is a bot.
     pub fn bot_id(&self) -> Option<&crate::ids::BotId> {
         self.bot.as_ref().map(|bot| &bot.id)

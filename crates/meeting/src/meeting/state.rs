@@ -117,6 +117,9 @@ pub struct Booking {
     /// Who makes the avatar's picture, for presence `avatar`; nobody means the page itself.
     #[serde(default)]
     pub avatar_provider: Option<AvatarProvider>,
+    /// Whether the call is heard through the page's microphone instead of Recall's audio socket.
+    #[serde(default)]
+    pub page_microphone: bool,
     /// How long before the start the bot joins.
     pub early_join_minutes: u8,
     /// When the booking was made.

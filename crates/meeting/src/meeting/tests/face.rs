@@ -25,6 +25,33 @@ pub(super) fn in_call() -> Room {
     room
 }
 
+#[test]
+fn the_microphone_goes_with_its_page_and_comes_back_with_it() {
+    let mut room = Room::of(Booking {
+        presence: Presence::Avatar,
+        page_microphone: true,
+        ..booking(None)
+    });
+    room.answer("recall.create_bot", bot_created("bot-1"));
+    room.status("in_call_recording");
+    let hello = room.send(Event::PageConnected);
+    assert!(matches!(
+        hello.page[0],
+        PageOrder::Send(ToPage::Hello {
+            microphone: true,
+            ..
+        })
+    ));
+    report(&mut room, FromPage::Ready);
+    assert!(room.send(Event::MediaConnected).ears.is_some());
+    assert!(room.meeting.has_media());
+    room.send(Event::PageDisconnected);
+    assert!(!room.meeting.has_media());
+    load(&mut room);
+    room.send(Event::MediaConnected);
+    assert!(room.meeting.has_media());
+}
+
 fn report(room: &mut Room, report: FromPage) -> Step {
     room.send(Event::PageReported { report })
 }

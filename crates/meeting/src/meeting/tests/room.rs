@@ -51,6 +51,7 @@ pub(super) fn booking(starts_in: Option<Duration>) -> Booking {
         },
         metadata: Map::new(),
         avatar_provider: None,
+        page_microphone: false,
         early_join_minutes: 3,
         created_at: now,
     }
