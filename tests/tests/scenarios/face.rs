@@ -145,7 +145,10 @@ pub(crate) async fn an_interruption_reaches_the_face_which_says_how_much_was_hea
         heard[1].text.as_deref() == Some(LONG) && heard[1].duration_ms == told && told < 5_000,
         "{told}, {heard:?}"
     );
-    ensure!(states(&events, &dropped) == ["interrupted"], "{events:?}");
+    // That it was queued may be told before what was waited for, or after.
+    let became = states(&events, &dropped).into_iter();
+    let became: Vec<_> = became.filter(|state| *state != "queued").collect();
+    ensure!(became == ["interrupted"], "{events:?}");
     ensure!(words(&room)[2..] == ["Back to you."], "{:?}", words(&room));
     ends_well(&room).await
 }
