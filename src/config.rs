@@ -50,7 +50,7 @@ pub(crate) struct Config {
     pub(crate) deepgram_diarization: Diarization,
     /// `AVATAR_PROVIDER`: who makes the avatar's picture in new meetings; nobody means the bot's page itself.
     pub(crate) avatar_provider: Option<AvatarProvider>,
-    /// Whether calls are heard through the page's microphone, where there is a page.
+    /// `PAGE_MICROPHONE`: whether calls are heard through the page's microphone, where there is a page.
     pub(crate) page_microphone: bool,
     /// `AVATAR_VIDEO_ENCODING`.
     pub(crate) avatar_encoding: VideoEncoding,
@@ -425,6 +425,7 @@ mod tests {
             ("DEEPGRAM_DIARIZATION", "everyone"),
             ("AVATAR_PROVIDER", "hologram"),
             ("AVATAR_VIDEO_ENCODING", "AV1"),
+            ("PAGE_MICROPHONE", "yes"),
             ("LIVEAVATAR_BASE_URL", "api.liveavatar.example"),
             ("HEYGEN_BASE_URL", "wss://api.heygen.example"),
         ] {

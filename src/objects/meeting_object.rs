@@ -792,7 +792,6 @@ impl Shell {
         }
     }
 
-    /// Lets a client watch the meeting; the first frame is the meeting as it is now.
     /// Tells whether the meeting is there and belongs to the tenant that the request names.
     fn is_tenants(&self, request: &Request) -> Result<bool> {
         let tenant = request
@@ -802,6 +801,7 @@ impl Shell {
         Ok(tenant.is_some_and(|tenant: TenantId| self.check_tenant(&tenant).is_ok()))
     }
 
+    /// Lets a client watch the meeting; the first frame is the meeting as it is now.
     fn watch(&self, request: &Request) -> Result<Response> {
         if !self.is_tenants(request)? {
             return Response::error("unknown meeting", 404);
