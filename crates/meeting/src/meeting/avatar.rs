@@ -65,21 +65,9 @@ impl BotManager<'_> {
             avatar.patience = Some(after(self.now, limits::AVATAR_PATIENCE));
         }
         let effect = self.order(Effect::OpenAvatar { provider });
-        self.meeting.avatar.sessions.push(Session {
-            stage: SessionStage::Starting {
-                effect,
-                unwanted: false,
-            },
-            opening: None,
-            details: None,
-            stray: None,
-            started_at: None,
-            due: None,
-            joined: false,
-            seen: false,
-            linked: false,
-            keep_alive_at: None,
-        });
+        let unwanted = false;
+        let session = Session::new(SessionStage::Starting { effect, unwanted });
+        self.meeting.avatar.sessions.push(session);
     }
 
     /// The vendor has a session for us.
@@ -178,20 +166,12 @@ impl BotManager<'_> {
             session_id: id.clone(),
         });
         self.meeting.avatar.sessions.push(Session {
-            stage: SessionStage::Stopping {
+            stray: Some((provider, id.clone())),
+            ..Session::new(SessionStage::Stopping {
                 effect: Some(effect),
                 again_at: None,
                 times: 1,
-            },
-            opening: None,
-            details: None,
-            stray: Some((provider, id.clone())),
-            started_at: None,
-            due: None,
-            joined: false,
-            seen: false,
-            linked: false,
-            keep_alive_at: None,
+            })
         });
     }
 
@@ -574,6 +554,22 @@ impl BotManager<'_> {
 }
 
 impl Session {
+    /// A session of which nothing is known yet.
+    fn new(stage: SessionStage) -> Self {
+        Self {
+            stage,
+            opening: None,
+            details: None,
+            stray: None,
+            started_at: None,
+            due: None,
+            joined: false,
+            seen: false,
+            linked: false,
+            keep_alive_at: None,
+        }
+    }
+
     pub(super) fn id(&self) -> Option<&AvatarSessionId> {
         let opened = self.opening.as_ref().map(|opening| &opening.session_id);
         let started = self.details.as_ref().map(|details| &details.session_id);
