@@ -5,11 +5,16 @@ use jiff::Timestamp;
 
 /// Reads the runtime's clock.
 pub(crate) fn now() -> Timestamp {
+    at(worker::js_sys::Date::now())
+}
+
+/// Reads a time of JavaScript's, in milliseconds.
+pub(crate) fn at(milliseconds: f64) -> Timestamp {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "JavaScript's clock counts whole milliseconds, far below 2^53"
     )]
-    let milliseconds = worker::js_sys::Date::now() as i64;
+    let milliseconds = milliseconds as i64;
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MAX)
 }
 

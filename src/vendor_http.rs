@@ -1,8 +1,7 @@
 //! The one way out to the vendors over HTTP.
 
-use attache_meeting::{
-    http::{HeaderValue, Method, Outcome, Request, Response, TransportError},
-    vendors::deepgram::HandshakeFailure,
+use attache_meeting::http::{
+    HandshakeFailure, HeaderValue, Method, Outcome, Request, Response, TransportError,
 };
 use futures_util::{
     StreamExt,
@@ -33,7 +32,7 @@ async fn exchange(request: &Request, signal: &AbortSignal) -> Outcome {
         .send_with_signal(signal)
         .await
         .map_err(|_| TransportError::Connection)?;
-    read(answer, request.max_response_bytes).await
+    read(request, answer).await
 }
 
 /// What becomes of a handshake that is not answered in time.
@@ -87,14 +86,14 @@ async fn handshake(
             .websocket()
             .ok_or_else(|| unreachable(Error::BadEncoding));
     }
-    Err(match read(answer, request.max_response_bytes).await {
+    Err(match read(request, answer).await {
         Ok(response) => HandshakeFailure::Refused(response),
         Err(error) => HandshakeFailure::Unanswered(error),
     })
 }
 
-/// Reads a whole answer, unless it is too large.
-async fn read(mut answer: worker::Response, max_bytes: usize) -> Outcome {
+/// Reads a whole answer, unless it is too large; a credential that it repeats is taken out.
+async fn read(request: &Request, mut answer: worker::Response) -> Outcome {
     let headers = answer
         .headers()
         .entries()
@@ -104,17 +103,19 @@ async fn read(mut answer: worker::Response, max_bytes: usize) -> Outcome {
     if let Ok(mut chunks) = answer.stream() {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| TransportError::Connection)?;
-            if body.len() + chunk.len() > max_bytes {
+            if body.len() + chunk.len() > request.max_response_bytes {
                 return Err(TransportError::TooLarge);
             }
             body.extend_from_slice(&chunk);
         }
     }
-    Ok(Response {
+    let mut response = Response {
         status: answer.status_code(),
         headers,
         body,
-    })
+    };
+    request.censor(&mut response);
+    Ok(response)
 }
 
 fn prepare(request: &Request) -> worker::Result<worker::Request> {

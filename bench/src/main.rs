@@ -6,6 +6,7 @@
 //! or was lost fails.
 
 mod config;
+mod crowd;
 mod load;
 mod machine;
 mod meeting;
@@ -59,6 +60,8 @@ enum Part {
     Webhooks,
     /// How many streams of audio in time, and what one costs
     Streams,
+    /// Ten thousand meetings booked, two hundred going on
+    Load,
     /// How long a cold start takes
     StartUp,
     /// How big the Workers are
@@ -72,6 +75,7 @@ impl Part {
         match self {
             Self::Webhooks => "Webhooks",
             Self::Streams => "Streams",
+            Self::Load => "Load",
             Self::StartUp => "Start-up",
             Self::Size => "Size",
             Self::Hour => "An hour",
@@ -83,6 +87,7 @@ impl Part {
         match self {
             Self::Webhooks => "webhooks",
             Self::Streams => "streams",
+            Self::Load => "load",
             Self::StartUp => "start-up",
             Self::Size => "size",
             Self::Hour => "hour",
@@ -96,6 +101,7 @@ struct Plan {
     throughput: throughput::Plan,
     streams: streams::Plan,
     hour: hour::Plan,
+    crowd: crowd::Plan,
     cold_starts: usize,
 }
 
@@ -103,6 +109,7 @@ const FULL: Plan = Plan {
     throughput: throughput::FULL,
     streams: streams::FULL,
     hour: hour::FULL,
+    crowd: crowd::FULL,
     cold_starts: 15,
 };
 
@@ -110,6 +117,7 @@ const QUICK: Plan = Plan {
     throughput: throughput::QUICK,
     streams: streams::QUICK,
     hour: hour::QUICK,
+    crowd: crowd::QUICK,
     cold_starts: 2,
 };
 
@@ -172,6 +180,10 @@ async fn measure(part: Part, workshop: &Workshop, plan: Plan) -> Result<String> 
         Part::Streams => {
             let rounds = streams::measure(workshop, plan.streams).await?;
             streams::tables::streams(&rounds, plan.streams)
+        }
+        Part::Load => {
+            let crowd = crowd::measure(workshop, plan.crowd).await?;
+            crowd.table(plan.crowd)
         }
         Part::StartUp => {
             let vendors = Vendors::start().await?;

@@ -106,6 +106,11 @@ impl Runtime {
 
     /// Kills it and waits until it is gone.
     pub(crate) async fn stop(mut self) -> Result<()> {
+        self.kill().await
+    }
+
+    /// Kills it, SIGKILL, and waits until it is gone.
+    pub(crate) async fn kill(&mut self) -> Result<()> {
         self.child.kill().await.context("could not end the runtime")
     }
 

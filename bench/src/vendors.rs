@@ -52,7 +52,7 @@ impl Vendors {
         .await
     }
 
-    async fn start_with(config: SimulatorConfig) -> Result<Self> {
+    pub(crate) async fn start_with(config: SimulatorConfig) -> Result<Self> {
         let config = SimulatorConfig {
             default_script: MeetingScript::instant(),
             ..config

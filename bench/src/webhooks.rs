@@ -50,6 +50,25 @@ impl Webhooks {
         })
     }
 
+    /// Makes so many webhooks, signed just now, each to be sent once, for one meeting after the other.
+    pub(crate) fn sign_for_all(
+        count: usize,
+        people: &[Addressee],
+        secret: &str,
+        host: &str,
+    ) -> Result<Self> {
+        let now = Timestamp::now().as_second();
+        let requests = (0..count)
+            .zip(people.iter().cycle())
+            .map(|(number, to)| request(number, to, secret, host, now))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            requests,
+            next: AtomicUsize::new(0),
+            again: false,
+        })
+    }
+
     /// The same webhooks, over and over.
     pub(crate) fn repeated(mut self) -> Self {
         self.again = true;

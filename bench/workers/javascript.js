@@ -127,6 +127,8 @@ export class MeetingObject extends DurableObject {
   #meeting = null;
   #hasAlarm = false;
   #ears = null;
+  /** Whether the last words have not been told to end an utterance. */
+  #unended = false;
 
   constructor(ctx, env) {
     super(ctx, env);
@@ -236,7 +238,7 @@ export class MeetingObject extends DurableObject {
     if (message.type === "SpeechStarted") {
       this.#tell({ type: "speech.started", at: new Date().toISOString() });
     } else if (message.type === "UtteranceEnd") {
-      this.#tell({ type: "utterance.end", at: new Date().toISOString() });
+      this.#endUtterance();
     } else if (message.type === "Results") {
       const [{ transcript, confidence, words }] = message.channel.alternatives;
       if (transcript === "") return;
@@ -248,9 +250,32 @@ export class MeetingObject extends DurableObject {
         text: transcript,
         confidence,
       };
-      if (message.is_final) this.#addSegment(segment);
-      else this.#tell({ type: "transcript.partial", at: new Date().toISOString(), segment });
+      if (!message.is_final) {
+        this.#tell({ type: "transcript.partial", at: new Date().toISOString(), segment });
+        return;
+      }
+      segment.words = words.map((word) => ({
+        text: word.punctuated_word ?? word.word,
+        start: from + word.start,
+        end: from + word.end,
+        confidence: word.confidence,
+      }));
+      segment.ends_utterance = message.speech_final;
+      this.#unended = !message.speech_final;
+      this.#addSegment(segment);
     }
+  }
+
+  /** Marks the last segment, unless the vendor said with it already that it ends an utterance. */
+  #endUtterance() {
+    if (!this.#unended) return;
+    this.#unended = false;
+    this.#sql.exec(
+      `UPDATE segment SET segment = json_set(segment, '$.ends_utterance', json('true'))
+         WHERE source = ?1 AND seq = (SELECT MAX(seq) FROM segment WHERE source = ?1)`,
+      "live",
+    );
+    this.#tell({ type: "utterance.end", at: new Date().toISOString() });
   }
 
   /** Stores what was said together with the meeting, and the webhook that brought it if one did. */

@@ -9,6 +9,8 @@ const BYTES_PER_SECOND = 16_000 * 2;
 const MOST_KEPT_BYTES = 30 * BYTES_PER_SECOND;
 /** Deepgram closes after ten seconds in which nothing comes. */
 const KEEP_ALIVE_MS = 4_000;
+/** How often it is looked whether sound has stopped: a call that is muted in mid-sentence needs its last words. */
+const LULL_MS = 2_000;
 /** Frames that were let go of are taken out of the list this many at a time. */
 const FORGOTTEN_AT_ONCE = 64;
 const RECONNECT_MS = [250, 500, 1_000, 2_000, 4_000];
@@ -25,6 +27,8 @@ export class Ears {
   #attempts = 0;
   #keepAlive = null;
   #sentSinceKeepAlive = false;
+  #lull = null;
+  #sentSinceLull = false;
   #lastBuffer = "";
   #lastTime = -1;
   /** Frames that no final covers yet, in order; those before `#firstKept` are gone. */
@@ -73,6 +77,7 @@ export class Ears {
     if (this.#deepgram) {
       this.#deepgram.send(audio);
       this.#sentSinceKeepAlive = true;
+      this.#sentSinceLull = true;
     }
   }
 
@@ -140,6 +145,7 @@ export class Ears {
       if (this.#deepgram !== socket) return;
       this.#deepgram = null;
       clearInterval(this.#keepAlive);
+      clearInterval(this.#lull);
       if (this.#media) this.#connectLater();
     };
     socket.addEventListener("close", over);
@@ -154,6 +160,15 @@ export class Ears {
       if (!this.#sentSinceKeepAlive) socket.send('{"type":"KeepAlive"}');
       this.#sentSinceKeepAlive = false;
     }, KEEP_ALIVE_MS);
+    let finalized = true;
+    this.#lull = setInterval(() => {
+      if (this.#sentSinceLull) finalized = false;
+      else if (!finalized && this.#firstKept < this.#kept.length) {
+        finalized = true;
+        socket.send('{"type":"Finalize"}');
+      }
+      this.#sentSinceLull = false;
+    }, LULL_MS);
   }
 
   #connectLater() {

@@ -6,12 +6,11 @@ use std::{
 };
 
 use attache_meeting::{
-    http::{Request, TransportError},
+    http::{HandshakeFailure, Request, TransportError},
     ids::UtteranceId,
     secret::Secret,
     vendors::{
         avatar::AvatarSessionId,
-        deepgram::HandshakeFailure,
         liveavatar::{Beginning, Command, LinkReport, LiveAvatarLink},
     },
 };

@@ -4,7 +4,9 @@
 //!
 //! Both are ordinary sockets, not hibernating ones. An outgoing socket keeps an object awake anyway, so there is
 //! nothing to win from an incoming one that would survive sleep, and a plain listener is the cheapest way for a frame
-//! to get from one to the other: one call into wasm, no promise, no queue, no storage.
+//! to get from one to the other: one call into wasm with three numbers, no promise, no queue, no storage.
+
+mod usual_frames;
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,13 +19,15 @@ use attache_meeting::{
     meeting::{Event, ListenPlan},
     vendors::{
         deepgram::{Command, DeepgramStt, ListenOptions, Passage},
-        recall::{MediaFrame, MediaReader},
+        recall::{MediaFrame, read_media_frame},
     },
 };
+use jiff::Timestamp;
 use serde_json::json;
 use web_sys::MessageEvent;
 use worker::{Result, WebSocket};
 
+use self::usual_frames::UsualFrames;
 use crate::{
     clock, log,
     objects::Shell,
@@ -46,10 +50,9 @@ pub(crate) struct Ears {
     /// Whether the transcriber could not be reached the last time; the next attempt does not count on an answer.
     unanswered: Cell<bool>,
     timer: Timer,
-    /// The text and the sound of the frame at hand; kept so that a frame need not allocate.
+    usual: UsualFrames,
+    /// The text of the frame at hand; kept so that a frame need not allocate.
     text: RefCell<TextReader>,
-    reader: RefCell<MediaReader>,
-    sound: RefCell<Vec<u8>>,
     noted: RefCell<BTreeSet<String>>,
 }
 
@@ -67,6 +70,18 @@ impl Ears {
                     ears.poll();
                 }
             });
+            let (usual, careful) = (ears.clone(), ears.clone());
+            let usual = UsualFrames::new(
+                move |sound, stamp, now| {
+                    let ears = usual.upgrade();
+                    ears.is_some_and(|ears| ears.take(sound, Some(stamp), clock::at(now)))
+                },
+                move |event| {
+                    if let Some(ears) = careful.upgrade() {
+                        ears.frame(event);
+                    }
+                },
+            );
             Self {
                 shell: Rc::downgrade(shell),
                 stt: RefCell::new(stt),
@@ -75,9 +90,8 @@ impl Ears {
                 vendor: RefCell::new(None),
                 unanswered: Cell::new(false),
                 timer,
+                usual,
                 text: RefCell::new(TextReader::new()),
-                reader: RefCell::new(MediaReader::default()),
-                sound: RefCell::new(Vec::new()),
                 noted: RefCell::new(BTreeSet::new()),
             }
         });
@@ -89,20 +103,12 @@ impl Ears {
     pub(crate) fn attach(self: &Rc<Self>, socket: WebSocket) -> Result<()> {
         let dial = self.dials.get() + 1;
         self.dials.set(dial);
-        let (on_message, on_close) = (Rc::downgrade(self), Rc::downgrade(self));
-        let socket = Socket::accept(
-            socket,
-            move |event| {
-                if let Some(ears) = on_message.upgrade() {
-                    ears.frame(event);
-                }
-            },
-            move |_, _| {
-                if let Some(ears) = on_close.upgrade() {
-                    ears.media_closed(dial);
-                }
-            },
-        )?;
+        let on_close = Rc::downgrade(self);
+        let socket = Socket::accept_with(socket, self.usual.listener(), move |_, _| {
+            if let Some(ears) = on_close.upgrade() {
+                ears.media_closed(dial);
+            }
+        })?;
         self.media.replace(Some(socket));
         Ok(())
     }
@@ -125,19 +131,26 @@ impl Ears {
         self.pump();
     }
 
-    /// Passes the sound of one frame on.
+    /// Passes on the sound of a frame that does not look like the one before.
     fn frame(self: &Rc<Self>, event: &MessageEvent) {
-        let (mut text, mut sound) = (self.text.borrow_mut(), self.sound.borrow_mut());
+        let mut text = self.text.borrow_mut();
         let text = match text.read(&event.data()) {
             Ok(text) => text,
             Err(instead) => return self.ignored(instead),
         };
-        let stamp = match self.reader.borrow_mut().read(text, &mut sound) {
-            Ok(MediaFrame::Sound { stamp }) => stamp,
-            Ok(MediaFrame::Other { event }) => return self.ignored(&event),
+        let (frame, form) = match read_media_frame(text) {
+            Ok(read) => read,
             Err(error) => return self.ignored(&error.to_string()),
         };
-        self.pass(&sound, stamp);
+        match frame {
+            MediaFrame::Sound { sound, stamp } => {
+                if let Some(form) = form {
+                    self.usual.learn(&form);
+                }
+                self.pass(&sound, stamp);
+            }
+            MediaFrame::Other { event } => self.ignored(&event),
+        }
     }
 
     /// Hears what the page's microphone has picked up.
@@ -146,16 +159,34 @@ impl Ears {
     }
 
     fn pass(self: &Rc<Self>, sound: &[u8], stamp: Option<f64>) {
+        if self.take(sound, stamp, clock::now()) {
+            self.send(sound);
+        }
+    }
+
+    /// Takes in sound, and says whether the caller is to send it as it is; anything else is done here.
+    fn take(self: &Rc<Self>, sound: &[u8], stamp: Option<f64>, now: Timestamp) -> bool {
         let mut stt = self.stt.borrow_mut();
-        match stt.send_audio(sound, stamp, clock::now()) {
+        let passage = stt.send_audio(sound, stamp, now);
+        let has_news = stt.has_news();
+        drop(stt);
+        match passage {
+            Passage::Now(_) if !has_news => return true,
             Passage::Now(sound) => self.send(sound),
             Passage::Waiting(sound) => self.send(&sound),
             Passage::Kept => {}
         }
-        if stt.has_news() {
-            drop(stt);
+        if has_news {
             self.pump();
         }
+        false
+    }
+
+    /// Sends sound to this socket of the transcriber's from now on, or to none.
+    fn send_to(&self, vendor: Option<(u64, Socket)>) {
+        self.usual
+            .send_to(vendor.as_ref().map(|(_, socket)| socket));
+        self.vendor.replace(vendor);
     }
 
     fn send(&self, sound: &[u8]) {
@@ -194,9 +225,7 @@ impl Ears {
                         vendor.send_text(text);
                     }
                 }
-                Command::Disconnect => {
-                    self.vendor.replace(None);
-                }
+                Command::Disconnect => self.send_to(None),
             }
         }
         let reports = self.stt.borrow_mut().take_reports();
@@ -258,9 +287,10 @@ impl Ears {
     }
 
     fn vendor_closed(&self, link: u64) {
-        let mut vendor = self.vendor.borrow_mut();
+        let vendor = self.vendor.borrow();
         if vendor.as_ref().is_some_and(|(present, _)| *present == link) {
-            vendor.take();
+            drop(vendor);
+            self.send_to(None);
         }
     }
 
@@ -286,7 +316,7 @@ impl Ears {
             Ok(socket) => {
                 // A socket that comes too late is dropped, and closes by that.
                 if self.stt.borrow_mut().connected(link, clock::now()) {
-                    self.vendor.replace(Some((link, socket)));
+                    self.send_to(Some((link, socket)));
                 }
             }
             Err(error) => {

@@ -4,7 +4,10 @@ use attache_meeting::{api::Problem, ids::TenantId};
 use serde::{Deserialize, Serialize};
 use worker::{Headers, Request};
 
-use super::{Call, directory};
+use super::{
+    Call, directory,
+    rate_limits::{self, Brake},
+};
 use crate::objects::calls::{TenantAsk, TenantReply, call_tenant};
 
 /// The subprotocol under which browsers, which cannot set headers, send their key.
@@ -31,9 +34,11 @@ pub(super) async fn watcher(call: &Call<'_>, request: &Request) -> Result<Tenant
 }
 
 /// Lets only the operator pass.
-pub(super) fn admin(call: &Call<'_>, request: &Request) -> Result<(), Problem> {
+pub(super) async fn admin(call: &Call<'_>, request: &Request) -> Result<(), Problem> {
     match bearer(request.headers()) {
-        Some(key) if call.config.admin_api_key.matches(&key) => Ok(()),
+        Some(key) if call.config.admin_api_key.matches(&key) => {
+            rate_limits::count(call, Brake::Calls, "ADMIN_API_KEY").await
+        }
         _ => Err(Problem::unauthorized()),
     }
 }
@@ -45,11 +50,13 @@ async fn tenant_of(call: &Call<'_>, key: &str) -> Result<TenantId, Problem> {
         .as_ref()
         .is_some_and(|own| own.matches(key))
     {
+        rate_limits::count(call, Brake::Calls, "API_KEY").await?;
         return Ok(TenantId::default_tenant());
     }
     let hash = directory::key_hash(key);
     let entry = directory::find_key(call.env, &hash).await?;
     let KeyEntry { tenant_id } = entry.ok_or_else(Problem::unauthorized)?;
+    rate_limits::count(call, Brake::Calls, &hash).await?;
     // The directory may lag behind for a minute; the tenant's own object does not.
     let confirmed = call_tenant(call.env, &tenant_id, TenantAsk::CheckKey { hash }).await?;
     if matches!(confirmed, TenantReply::KeyIs { good: true }) {

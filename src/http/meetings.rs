@@ -18,7 +18,9 @@ use utoipa::ToSchema;
 use worker::{Method, Request, Response};
 
 use super::{
-    Answer, Call, auth, directory, json_response, live, no_such_path, problems, read_body,
+    Answer, Call, auth, directory, json_response, live, no_such_path, problems,
+    rate_limits::{self, Brake},
+    read_body,
 };
 use crate::{
     clock,
@@ -69,6 +71,7 @@ pub(super) async fn route(
     let tenant = auth::tenant(call, request).await?;
     let [id, rest @ ..] = path else {
         return if method == Method::Post {
+            rate_limits::count(call, Brake::Bookings, tenant.as_str()).await?;
             create_meeting(call, request, &tenant).await
         } else if method == Method::Get {
             list_meetings(call, &tenant).await

@@ -8,6 +8,7 @@ mod meetings;
 mod openapi;
 mod page;
 mod problems;
+mod rate_limits;
 mod tenants;
 mod webhooks;
 

@@ -89,6 +89,10 @@ impl Modify for CommonErrors {
                         .or_insert_with(|| response.into());
                 };
                 add("401", "The bearer key is missing or wrong");
+                add(
+                    "429",
+                    "Too many calls with this key, or too many bookings; wait as `Retry-After` says",
+                );
                 if of_meeting {
                     add("404", "No such meeting of this tenant");
                 }

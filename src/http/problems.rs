@@ -17,6 +17,9 @@ pub(crate) fn response(problem: &Problem) -> Result<Response> {
     if let Some(allow) = problem.allow {
         headers.set("allow", allow)?;
     }
+    if let Some(seconds) = problem.retry_after {
+        headers.set("retry-after", &seconds.to_string())?;
+    }
     Ok(response)
 }
 

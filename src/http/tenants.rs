@@ -24,7 +24,7 @@ pub(super) async fn route(
     method: Method,
     path: &[&str],
 ) -> Answer {
-    auth::admin(call, request)?;
+    auth::admin(call, request).await?;
     let [id, rest @ ..] = path else {
         return Err(no_such_path());
     };

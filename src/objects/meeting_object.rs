@@ -238,10 +238,8 @@ impl Shell {
             let meeting_id = self.with_meeting(|meeting| meeting.booking().id.clone());
             log::info("a meeting was loaded", json!({ "meeting_id": meeting_id }));
             self.store.forget_old_webhooks(clock::now())?;
-            if self.pages(None).is_empty() {
-                self.step(Event::PageDisconnected, None).await?;
-            }
-            self.step(Event::Restored, None).await?;
+            let page_connected = !self.pages(None).is_empty();
+            self.step(Event::Restored { page_connected }, None).await?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 use worker::{Error, Result, SqlStorageValue, Storage};
 
-use super::sql::{execute, integer, rows, text, transaction};
+use super::sql::{Write, execute, integer, rows, text, write};
 
 /// Tables of a meeting. Columns are only ever added, as old and new code run side by side during a deploy.
 const SCHEMA: &str = "
@@ -95,52 +95,43 @@ impl MeetingStore {
         webhook_id: Option<&str>,
         now: Timestamp,
     ) -> Result<()> {
-        if snapshot.is_none() && webhook_id.is_none() && !step.has_something_to_store() {
-            return Ok(());
+        let mut writes = Vec::new();
+        if let Some(snapshot) = snapshot {
+            let statement = "INSERT INTO meeting (id, snapshot) VALUES (1, ?) \
+                 ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot";
+            writes.push(Write(statement, vec![text(snapshot)]));
         }
-        transaction(&self.storage, |storage| {
-            if let Some(snapshot) = snapshot {
-                execute(
-                    storage,
-                    "INSERT INTO meeting (id, snapshot) VALUES (1, ?) \
-                     ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot",
-                    vec![text(snapshot)],
-                )?;
-            }
-            if let Some(id) = webhook_id {
-                let at = SqlStorageValue::Integer(now.as_second());
-                let insert = "INSERT INTO webhook (id, at) VALUES (?, ?)";
-                execute(storage, insert, vec![text(id), at])?;
-            }
-            for entry in &step.timeline {
-                execute(
-                    storage,
-                    "INSERT INTO timeline (at, kind, name, summary, data) VALUES (?, ?, ?, ?, ?)",
-                    vec![
-                        text(now.to_string()),
-                        text(word(entry.kind)),
-                        text(&entry.name),
-                        text(&entry.summary),
-                        text(entry.data.to_string()),
-                    ],
-                )?;
-            }
-            for segment in &step.segments {
-                append_segment(storage, TranscriptSource::Live, segment)?;
-            }
-            if step.utterance_ended {
-                execute(
-                    storage,
-                    "UPDATE segment SET segment = json_set(segment, '$.ends_utterance', json('true')) \
-                     WHERE source = ?1 AND seq = (SELECT MAX(seq) FROM segment WHERE source = ?1)",
-                    vec![text(TranscriptSource::Live.as_str())],
-                )?;
-            }
-            for utterance in &step.clips_done {
-                delete_clip(storage, utterance)?;
-            }
-            Ok(())
-        })
+        if let Some(id) = webhook_id {
+            let at = SqlStorageValue::Integer(now.as_second());
+            let statement = "INSERT INTO webhook (id, at) VALUES (?, ?)";
+            writes.push(Write(statement, vec![text(id), at]));
+        }
+        for entry in &step.timeline {
+            writes.push(Write(
+                "INSERT INTO timeline (at, kind, name, summary, data) VALUES (?, ?, ?, ?, ?)",
+                vec![
+                    text(now.to_string()),
+                    text(word(entry.kind)),
+                    text(&entry.name),
+                    text(&entry.summary),
+                    text(entry.data.to_string()),
+                ],
+            ));
+        }
+        for segment in &step.segments {
+            writes.push(segment_added(TranscriptSource::Live, segment)?);
+        }
+        if step.utterance_ended {
+            writes.push(Write(
+                "UPDATE segment SET segment = json_set(segment, '$.ends_utterance', json('true')) \
+                 WHERE source = 'live' AND seq = (SELECT MAX(seq) FROM segment WHERE source = 'live')",
+                Vec::new(),
+            ));
+        }
+        for utterance in &step.clips_done {
+            writes.extend(clip_deleted(utterance));
+        }
+        write(&self.storage, writes)
     }
 
     /// Tells whether a webhook has taken effect already.
@@ -162,21 +153,19 @@ impl MeetingStore {
 
     /// Stores the audio of an utterance: what fits into one row, and what is longer in parts.
     pub(crate) fn put_clip(&self, utterance: &UtteranceId, audio: &[u8]) -> Result<()> {
-        transaction(&self.storage, |storage| {
-            delete_clip(storage, utterance)?;
-            for (part, audio) in (0..).zip(audio.chunks(MAX_CLIP_BYTES)) {
-                let id = text(utterance.as_str());
-                let audio = SqlStorageValue::Blob(audio.to_vec());
-                if part == 0 {
-                    let put = "INSERT INTO clip (utterance_id, audio) VALUES (?, ?)";
-                    execute(storage, put, vec![id, audio])?;
-                } else {
-                    let put = "INSERT INTO clip_part (utterance_id, part, audio) VALUES (?, ?, ?)";
-                    execute(storage, put, vec![id, integer(part), audio])?;
-                }
-            }
-            Ok(())
-        })
+        let mut writes = Vec::from(clip_deleted(utterance));
+        for (part, audio) in (0..).zip(audio.chunks(MAX_CLIP_BYTES)) {
+            let id = text(utterance.as_str());
+            let audio = SqlStorageValue::Blob(audio.to_vec());
+            writes.push(if part == 0 {
+                let put = "INSERT INTO clip (utterance_id, audio) VALUES (?, ?)";
+                Write(put, vec![id, audio])
+            } else {
+                let put = "INSERT INTO clip_part (utterance_id, part, audio) VALUES (?, ?, ?)";
+                Write(put, vec![id, integer(part), audio])
+            });
+        }
+        write(&self.storage, writes)
     }
 
     /// Reads a part of the audio of an utterance, from 0; none beyond the last. What fits into one row is one part.
@@ -203,15 +192,13 @@ impl MeetingStore {
 
     /// Replaces the final transcript.
     pub(crate) fn put_final_transcript(&self, segments: &[Segment]) -> Result<()> {
-        transaction(&self.storage, |storage| {
-            let source = TranscriptSource::Final;
-            let delete = "DELETE FROM segment WHERE source = ?";
-            execute(storage, delete, vec![text(source.as_str())])?;
-            for segment in segments {
-                append_segment(storage, source, segment)?;
-            }
-            Ok(())
-        })
+        let source = TranscriptSource::Final;
+        let delete = "DELETE FROM segment WHERE source = ?";
+        let mut writes = vec![Write(delete, vec![text(source.as_str())])];
+        for segment in segments {
+            writes.push(segment_added(source, segment)?);
+        }
+        write(&self.storage, writes)
     }
 
     /// Reads up to `limit` segments after number `cursor`, and where to go on.
@@ -284,23 +271,30 @@ fn next_cursor<R>(found: &[R], limit: u32, seq: impl Fn(&R) -> u64) -> Option<St
     (found.len() > limit).then(|| seq(last).to_string())
 }
 
-fn delete_clip(storage: &Storage, utterance: &UtteranceId) -> Result<()> {
-    for delete in [
+fn clip_deleted(utterance: &UtteranceId) -> [Write; 2] {
+    [
         "DELETE FROM clip WHERE utterance_id = ?",
         "DELETE FROM clip_part WHERE utterance_id = ?",
-    ] {
-        execute(storage, delete, vec![text(utterance.as_str())])?;
-    }
-    Ok(())
+    ]
+    .map(|delete| Write(delete, vec![text(utterance.as_str())]))
 }
 
-fn append_segment(storage: &Storage, source: TranscriptSource, segment: &Segment) -> Result<()> {
-    execute(
-        storage,
-        "INSERT INTO segment (source, seq, segment) VALUES \
-         (?1, (SELECT COALESCE(MAX(seq), 0) + 1 FROM segment WHERE source = ?1), ?2)",
-        vec![text(source.as_str()), text(serde_json::to_string(segment)?)],
-    )
+fn segment_added(source: TranscriptSource, segment: &Segment) -> Result<Write> {
+    // SQLite plans a statement anew each time it runs if a bound value takes part in the plan, as the source would.
+    let statement = match source {
+        TranscriptSource::Live => {
+            "INSERT INTO segment (source, seq, segment) VALUES \
+             ('live', (SELECT COALESCE(MAX(seq), 0) + 1 FROM segment WHERE source = 'live'), ?)"
+        }
+        TranscriptSource::Final => {
+            "INSERT INTO segment (source, seq, segment) VALUES \
+             ('final', (SELECT COALESCE(MAX(seq), 0) + 1 FROM segment WHERE source = 'final'), ?)"
+        }
+    };
+    Ok(Write(
+        statement,
+        vec![text(serde_json::to_string(segment)?)],
+    ))
 }
 
 fn word(kind: TimelineKind) -> &'static str {

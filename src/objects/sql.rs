@@ -22,13 +22,27 @@ pub(crate) fn rows<T: DeserializeOwned>(
     storage.sql().exec(query, values)?.to_array()
 }
 
+/// A statement that changes something, and its values.
+pub(crate) struct Write(pub(crate) &'static str, pub(crate) Vec<SqlStorageValue>);
+
+/// Runs these statements in order, so that either all of them count or none.
+pub(crate) fn write(storage: &Storage, writes: Vec<Write>) -> Result<()> {
+    let run = |storage: &Storage, writes: Vec<Write>| {
+        writes
+            .into_iter()
+            .try_for_each(|Write(statement, values)| execute(storage, statement, values))
+    };
+    // A single statement counts as a whole or not at all by itself.
+    if writes.len() <= 1 {
+        return run(storage, writes);
+    }
+    transaction(storage, |storage| run(storage, writes))
+}
+
 /// Runs `body` so that either all of its statements count or none.
 ///
 /// An error alone undoes nothing in an object; `transactionSync` does, and the `worker` crate does not wrap it.
-pub(crate) fn transaction(
-    storage: &Storage,
-    body: impl FnOnce(&Storage) -> Result<()>,
-) -> Result<()> {
+fn transaction(storage: &Storage, body: impl FnOnce(&Storage) -> Result<()>) -> Result<()> {
     let raw: &JsValue = storage.as_raw().as_ref();
     let run: js_sys::Function =
         js_sys::Reflect::get(raw, &JsValue::from_str("transactionSync"))?.unchecked_into();

@@ -82,7 +82,8 @@ impl Api {
         &self.base_url
     }
 
-    pub(crate) fn key(&self) -> &str {
+    /// The bearer key.
+    pub fn key(&self) -> &str {
         &self.key
     }
 

@@ -51,6 +51,14 @@ impl Home {
         self.folder.path().join("storage")
     }
 
+    /// Makes the built code another one that does the same.
+    pub(crate) fn change_code(&self) -> Result<()> {
+        let main = self.folder.path().join("build/index.js");
+        let code = fs::read_to_string(&main).context("could not read build/index.js")?;
+        fs::write(&main, format!("{code}\nglobalThis.rebuilt = true;\n"))?;
+        Ok(())
+    }
+
     /// Writes `wrangler.toml` and `.dev.vars`.
     pub(crate) fn write_settings(&self, settings: &Settings) -> Result<()> {
         let original = fs::read_to_string(checkout().join("wrangler.toml"))
@@ -97,6 +105,15 @@ fn without_build(original: &str, settings: &Settings) -> Result<String> {
         for (name, value) in settings.iter() {
             if value.is_none() {
                 vars.remove(name);
+            }
+        }
+    }
+    if let Some(toml::Value::Array(limits)) = config.get_mut("ratelimits") {
+        for limit in limits {
+            let name = limit.get("name").and_then(toml::Value::as_str);
+            let other = name.and_then(|name| settings.rate_limit(name));
+            if let (Some(other), Some(simple)) = (other, limit.get_mut("simple")) {
+                simple["limit"] = toml::Value::Integer(other.into());
             }
         }
     }

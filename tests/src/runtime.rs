@@ -29,6 +29,9 @@ const PORT_RETRY: Duration = Duration::from_millis(10);
 /// What wrangler prints once it accepts connections.
 const READY: &str = "Ready on http";
 
+/// What wrangler prints once changed code has taken over.
+const RELOADED: &str = "Local server updated and ready";
+
 /// A Worker that runs, until it is killed or dropped.
 #[derive(Debug)]
 pub struct Runtime {
@@ -113,6 +116,18 @@ impl Runtime {
             health.text
         );
         Ok(())
+    }
+
+    /// Changes the code of the running Worker, as a rebuild does, and waits until wrangler has replaced it.
+    pub async fn reload(&self) -> Result<()> {
+        let process = self.process.as_ref();
+        let process = process.context("the Worker is not running")?;
+        let printed = self.output.len();
+        self.home.change_code()?;
+        process
+            .wait_for_line(RELOADED, printed, START_TIMEOUT)
+            .await
+            .context("the Worker's code was not replaced")
     }
 
     /// Kills the runtime and starts it again.

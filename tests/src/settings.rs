@@ -20,6 +20,7 @@ pub const AVATAR_ID: &str = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a";
 #[derive(Clone, Debug)]
 pub struct Settings {
     values: BTreeMap<String, Option<String>>,
+    rate_limits: BTreeMap<String, u32>,
 }
 
 impl Settings {
@@ -27,6 +28,7 @@ impl Settings {
     pub fn new(recall_base_url: &str, elevenlabs_base_url: &str, webhook_secret: &str) -> Self {
         let settings = Self {
             values: BTreeMap::new(),
+            rate_limits: BTreeMap::new(),
         };
         settings
             .with("API_KEY", API_KEY)
@@ -70,6 +72,18 @@ impl Settings {
     pub fn without(mut self, name: &str) -> Self {
         self.values.insert(name.to_owned(), None);
         self
+    }
+
+    /// Sets another limit for one of the rate limits of `wrangler.toml`.
+    #[must_use]
+    pub fn with_rate_limit(mut self, binding: &str, limit: u32) -> Self {
+        self.rate_limits.insert(binding.to_owned(), limit);
+        self
+    }
+
+    /// The limit that a rate limit has instead of that of `wrangler.toml`.
+    pub(crate) fn rate_limit(&self, binding: &str) -> Option<u32> {
+        self.rate_limits.get(binding).copied()
     }
 
     /// The value of a variable or secret.

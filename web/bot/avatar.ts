@@ -1,8 +1,9 @@
 // The avatar's rooms: joins them, shows their picture, plays their sound, and says how they fare.
 //
 // Guarantees: a new session replaces the old picture only when it has a picture of its own; a picture that stands
-// still or is gone is said and given up; at most two rooms are open. What replaces a missing picture is the stage's
-// business, starting and stopping sessions the meeting's.
+// still or is gone is said and given up; that a session was heard is said once, and again when its room is joined
+// again; at most two rooms are open. What replaces a missing picture is the stage's business, starting and stopping
+// sessions the meeting's.
 
 import {
   DisconnectReason,
@@ -14,6 +15,7 @@ import {
   type RemoteTrack,
 } from "livekit-client";
 import type { AvatarRoom, FromPage } from "./protocol.ts";
+import type { Ear } from "./sound/audio.ts";
 
 // Its log quotes addresses, which carry the viewer's token.
 setLogLevel(LogLevel.silent);
@@ -35,6 +37,8 @@ export interface AvatarEvents {
   show(video: HTMLVideoElement | undefined): void;
   /** The avatar's sound, for whoever follows its loudness. */
   sound(stream: MediaStream | undefined): void;
+  /** What notices sound on a stream. */
+  ear(stream: MediaStream): Ear;
   blocked(blocked: boolean): void;
 }
 
@@ -57,7 +61,7 @@ export class Avatars {
   join(address: AvatarRoom): void {
     const joined = this.#rooms.find((room) => room.address.session === address.session);
     if (joined && joined.address.url === address.url && joined.address.token === address.token) {
-      joined.report();
+      joined.repeat();
       return;
     }
     if (joined) this.#close(joined);
@@ -69,6 +73,7 @@ export class Avatars {
       tell: (message) => this.#events.tell(message),
       moved: () => this.#refresh(),
       gone: () => this.#close(session),
+      ear: (stream) => this.#events.ear(stream),
     });
     this.#rooms.push(session);
   }
@@ -115,6 +120,7 @@ interface SessionEvents {
   moved(): void;
   /** It cannot come back by itself. */
   gone(): void;
+  ear(stream: MediaStream): Ear;
 }
 
 class AvatarSession {
@@ -128,6 +134,8 @@ class AvatarSession {
   #lastFrameAt = 0;
   #frozen = false;
   #told = false;
+  #ear: Ear | undefined;
+  #heard = false;
   #closed = false;
 
   constructor(address: AvatarRoom, place: HTMLElement, events: SessionEvents) {
@@ -149,6 +157,8 @@ class AvatarSession {
         if (participant.identity === AVATAR_IDENTITY) this.#end("the avatar left its room");
       })
       .on(RoomEvent.Disconnected, (reason) => {
+        // The page itself leaves, or is closed with the browser.
+        if (reason === DisconnectReason.CLIENT_INITIATED) return;
         this.#end(DisconnectReason[reason ?? DisconnectReason.UNKNOWN_REASON].toLowerCase());
       });
     this.#room
@@ -191,8 +201,15 @@ class AvatarSession {
     });
   }
 
-  /** Notices a picture that stands still. */
+  /** Says again how it stands; what was heard first, as more may depend on that. */
+  repeat(): void {
+    if (this.#heard) this.#tellHeard();
+    this.report();
+  }
+
+  /** Notices the first sound, and a picture that stands still. */
   watch(): void {
+    this.#listen();
     if (!this.alive || performance.now() - this.#lastFrameAt < FROZEN_AFTER_MS) return;
     this.#frozen = true;
     this.#events.tell({ type: "video.frozen", session: this.address.session });
@@ -203,6 +220,7 @@ class AvatarSession {
     this.#closed = true;
     for (const track of this.#tracks.values()) track.detach();
     this.#tracks.clear();
+    this.#deafen();
     this.video.remove();
     void this.#room.disconnect();
   }
@@ -211,12 +229,34 @@ class AvatarSession {
     this.#tracks.set(track.kind, track);
     // Picture and sound on one element stay in step.
     track.attach(this.video);
+    const stream = this.stream;
+    if (track.kind === Track.Kind.Audio && stream && !this.#heard) {
+      this.#deafen();
+      this.#ear = this.#events.ear(stream);
+    }
     this.#reportOnce();
+  }
+
+  #listen(): void {
+    if (this.blocked || !this.#ear?.hears()) return;
+    this.#heard = true;
+    this.#deafen();
+    this.#tellHeard();
+  }
+
+  #deafen(): void {
+    this.#ear?.close();
+    this.#ear = undefined;
+  }
+
+  #tellHeard(): void {
+    this.#events.tell({ type: "avatar.heard", session: this.address.session });
   }
 
   #detach(track: RemoteTrack): void {
     track.detach();
     this.#tracks.delete(track.kind);
+    if (track.kind === Track.Kind.Audio) this.#deafen();
     // Whatever comes next counts as new: it has to show a frame first.
     if (track.kind === Track.Kind.Video) this.#frozen = true;
     this.#events.moved();

@@ -13,7 +13,7 @@ const LONGEST_DELAY_MS = 10_000;
 const GOOD_AFTER_MS = 5_000;
 /** A server that pings does so at least twice in this time; after it, the connection is dead and nobody told. */
 const SILENCE_LIMIT_MS = 70_000;
-/** Facts that wait for a socket: ends of utterances and sessions, a handful even in a long outage. */
+/** Facts that wait for a socket: what became of sessions, a handful even in a long outage. */
 const MAX_WAITING = 64;
 /** Unsent sound beyond this (eight seconds of microphone) would only arrive late. */
 const MAX_UNSENT_BYTES = 256 * 1024;
@@ -119,8 +119,7 @@ export class Link {
   }
 }
 
-/** Progress is soon out of date, and blocked sound is said anew after every greeting. */
+/** What became of speech, and that sound is blocked, is said anew after every greeting. */
 function isWorthKeeping(message: FromPage): boolean {
-  if (message.type === "playing") return message.interrupted === true;
-  return message.type !== "sound.blocked" && message.type !== "pong";
+  return message.type.startsWith("avatar.") || message.type === "video.frozen";
 }

@@ -12,8 +12,8 @@
 // - A reload at any moment, a lost socket or a lost room ends in the same page again: the page keeps no state of the
 //   meeting but its address, says `ready` after every `hello`, and starts nothing by itself.
 // - One socket at most, two rooms at most, bounded queues; a fact that the meeting needs waits for the next socket.
-// - Every utterance that was started gets one end: `spoken`, `playing` with `interrupted: true` and how far it was
-//   heard, or `speak.failed`.
+// - Every utterance that was started gets one end: `spoken`, `playing` with `interrupted: true`, or `speak.failed`;
+//   the last two with how far it was heard.
 // - No key of a vendor ever comes here: a room is entered with the viewer's token from the socket, and no token is
 //   kept in the URL, logged or sent on.
 // - It runs under a strict Content-Security-Policy (`_headers`): no inline code, no foreign origins but the room's.

@@ -5,7 +5,7 @@ import { Avatars } from "./avatar.ts";
 import type { Face } from "./face/face.ts";
 import { Link } from "./link.ts";
 import { parse, type ToPage } from "./protocol.ts";
-import type { Microphone, Sound } from "./sound/audio.ts";
+import { Ear, type Microphone, type Sound } from "./sound/audio.ts";
 import type { Speech } from "./sound/speech.ts";
 
 /** What works without a meeting. */
@@ -39,6 +39,7 @@ export class Page {
       tell: (message) => this.#link.tell(message),
       show: (video) => this.#show(video),
       sound: (stream) => this.#follow(stream),
+      ear: (stream) => new Ear(sound.context, stream),
       blocked: (blocked) => this.#tellBlocked("avatar", blocked),
     });
     face.follow(() => ({
@@ -89,7 +90,7 @@ export class Page {
   }
 
   #greet(hello: ToPage & { type: "hello" }): void {
-    const { face, microphone, sound } = this.#parts;
+    const { face, microphone, sound, voice } = this.#parts;
     face.name(hello.name, hello.company);
     face.pose(hello.pose);
     if (hello.microphone) {
@@ -98,7 +99,8 @@ export class Page {
       microphone.deafen();
     }
     this.#link.ready();
-    // Whoever holds this connection does not know what the last one was told.
+    // Whoever holds this connection may not know what the last one was told.
+    voice.repeat();
     if (this.#blocked.speech || this.#blocked.avatar) this.#link.tell({ type: "sound.blocked" });
   }
 

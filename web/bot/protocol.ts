@@ -36,11 +36,12 @@ export type ToPage =
 export type FromPage =
   | { type: "ready" }
   | { type: "avatar.tracks"; session: string; first_frame_ms: number }
+  | { type: "avatar.heard"; session: string }
   | { type: "avatar.disconnected"; session: string; reason: string }
   | { type: "video.frozen"; session: string }
   | { type: "playing"; utterance_id: string; played_ms: number; interrupted?: true }
   | { type: "spoken"; utterance_id: string }
-  | { type: "speak.failed"; utterance_id: string; reason: string }
+  | { type: "speak.failed"; utterance_id: string; reason: string; played_ms: number }
   | { type: "sound.blocked" }
   | { type: "pong" };
 

@@ -131,12 +131,40 @@ describe("an avatar's room", () => {
     assert.equal(meeting.heard("avatar.disconnected").length, 0);
   });
 
-  test("the same invitation again is no second visit, but the tracks are told again", async () => {
+  test("a page that is left leaves the room, and does not call that a failure", async () => {
+    const { page, room: avatar } = await shown();
+    // As a browser does that takes its time to close.
+    await page.evaluate(() => window.dispatchEvent(new Event("beforeunload")));
+    await avatar.until("left");
+    await page.goto("about:blank");
+    await meeting.left();
+    assert.equal(meeting.heard("avatar.disconnected").length, 0);
+  });
+
+  test("the same invitation again is no second visit, but all is told again, and first what was heard", async () => {
     const { room: avatar } = await shown();
+    await meeting.hears("avatar.heard", { session: "las_1" });
     meeting.said.clear();
     meeting.send(avatar.invitation("las_1"));
     await meeting.hears("avatar.tracks", { session: "las_1" });
+    const told = meeting.said.all.map(({ type }) => type);
+    assert.deepEqual(told, ["avatar.heard", "avatar.tracks"]);
     assert.equal(avatar.count("joined"), 1);
+  });
+
+  test("an avatar that says nothing is not heard, and its first sound is told once", async () => {
+    const avatar = await room();
+    await avatar.hush(true);
+    const { page } = await open(browser, meeting);
+    await meeting.hears("ready");
+    meeting.send(avatar.invitation("las_1"));
+    await meeting.hears("avatar.tracks", { session: "las_1" });
+    await page.waitForTimeout(1_500);
+    assert.equal(meeting.heard("avatar.heard").length, 0);
+    await avatar.hush(false);
+    await meeting.hears("avatar.heard", { session: "las_1" });
+    await page.waitForTimeout(1_000);
+    assert.equal(meeting.heard("avatar.heard").length, 1);
   });
 
   test("a new session takes over only when it has a picture", async () => {

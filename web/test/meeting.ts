@@ -38,6 +38,7 @@ export class Meeting {
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #asked = new Mailbox<number>();
   #open: WebSocket[] = [];
+  readonly #closed = new Mailbox<WebSocket>();
 
   private constructor() {
     this.#server = createServer((request, response) => {
@@ -116,6 +117,11 @@ export class Meeting {
     for (const socket of this.#open) socket.terminate();
   }
 
+  /** Waits until a socket of the page is closed, by which time all that it said has come. */
+  async left(): Promise<void> {
+    await this.#closed.first("the page to leave", () => true);
+  }
+
   /** Waits until the page says it. */
   async hears(type: string, fields: Record<string, unknown> = {}): Promise<Said> {
     return this.said.first(`${type} ${JSON.stringify(fields)}`, (said) => is(said, type, fields));
@@ -142,6 +148,7 @@ export class Meeting {
     this.#open.push(socket);
     socket.on("close", () => {
       this.#open = this.#open.filter((one) => one !== socket);
+      this.#closed.put(socket);
     });
     socket.on("message", (data: Buffer, isBinary) => {
       if (isBinary) this.microphone.put(data);

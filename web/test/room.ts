@@ -37,6 +37,7 @@ interface Publisher {
   accept(sdp: string): Promise<void>;
   candidate(candidate: string): Promise<void>;
   freeze(frozen: boolean): void;
+  hush(quiet: boolean): void;
 }
 
 /** A room with an avatar in it. */
@@ -106,6 +107,11 @@ export class Room {
   /** Stops or moves the picture; the tone goes on. */
   async freeze(frozen: boolean): Promise<void> {
     await this.#publisher.evaluate((stop) => (globalThis as unknown as Publisher).freeze(stop), frozen);
+  }
+
+  /** Silences the tone, or lets it sound; the picture goes on. */
+  async hush(quiet: boolean): Promise<void> {
+    await this.#publisher.evaluate((stop) => (globalThis as unknown as Publisher).hush(stop), quiet);
   }
 
   /** Loses the signalling connection without a goodbye. */

@@ -90,6 +90,8 @@ describe("every sample", () => {
     const told = await meeting.hears("playing", { utterance_id: "utt_1", interrupted: true });
     const took = told.at - from;
     await meeting.hears("playing", { utterance_id: "utt_2", interrupted: true, played_ms: 0 });
+    // Without a pause, what comes next would begin where the first was cut.
+    await page.waitForTimeout(100);
     meeting.speak("utt_3", "pcm_24000", pcm(tone(440, 0.2)));
     await meeting.hears("spoken", { utterance_id: "utt_3" });
     const all = await recorded(page);

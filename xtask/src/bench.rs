@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Webhooks,
     /// How many streams of audio in time, and what one costs
     Streams,
+    /// Ten thousand meetings booked, two hundred going on
+    Load,
     /// How long a cold start takes
     StartUp,
     /// How big the Workers are
@@ -35,6 +37,7 @@ impl Part {
         match self {
             Self::Webhooks => "webhooks",
             Self::Streams => "streams",
+            Self::Load => "load",
             Self::StartUp => "start-up",
             Self::Size => "size",
             Self::Hour => "hour",

@@ -94,11 +94,7 @@ fn compile(nightly: &Nightly) -> Result<()> {
 
 /// Two builds at a time would replace each other's output; the second waits and then finds it done.
 fn lock() -> Result<File> {
-    fs::create_dir_all(paths::tools()).context("could not create target/tools")?;
-    let file =
-        File::create(paths::tools().join(".lock")).context("could not create the lock file")?;
-    file.lock().context("could not lock target/tools")?;
-    Ok(file)
+    paths::lock("build")
 }
 
 fn mark() -> PathBuf {

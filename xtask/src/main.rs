@@ -4,11 +4,15 @@
 //! What it knows: the pinned tools, where they land, the order of steps.
 //! What it does not know: anything about meetings or vendors.
 
+mod advisories;
 mod bench;
 mod build;
 mod chromium;
+mod crash;
 mod demo;
+mod faults;
 mod fingerprint;
+mod fuzz;
 mod nightly;
 mod node;
 mod page;
@@ -16,7 +20,9 @@ mod paths;
 mod run;
 mod rust_tools;
 mod say;
+mod soak;
 mod test;
+mod timeline;
 
 use std::process::ExitCode;
 
@@ -66,8 +72,29 @@ enum Command {
         #[arg(long, value_name = "PART")]
         only: Vec<bench::Part>,
     },
+    /// Kills the runtime again and again while a hundred meetings go on, and judges each of them
+    Crash(crash::Arguments),
+    /// Lives random meetings on a virtual clock and checks every promise
+    Soak {
+        /// How long
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+        /// Where to begin; without it, somewhere else each time
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Tries every fault of every vendor's call on meetings in the real runtime, and writes docs/faults.md
+    Faults {
+        /// Compares the page with what was seen instead
+        #[arg(long)]
+        check: bool,
+    },
     /// Takes the pictures of the bot's page in docs/page/
     Pictures,
+    /// Prints what happened in a meeting of a running Worker
+    Timeline(timeline::Arguments),
+    /// Searches for inputs that break what the fuzz targets promise; exits 1 if it finds one
+    Fuzz(fuzz::Arguments),
     /// Runs every check and test
     Test {
         /// Runs this stage only; may be repeated
@@ -82,8 +109,13 @@ fn main() -> ExitCode {
         Command::Build => build::run(),
         Command::Dev { port } => demo::dev(port),
         Command::Demo { presence, keep } => demo::run(&presence, keep),
+        Command::Crash(arguments) => crash::run(&arguments),
+        Command::Soak { minutes, seed } => soak::run(minutes, seed),
+        Command::Faults { check } => faults::run(check),
         Command::Pictures => page::pictures(),
         Command::Bench { quick, write, only } => bench::run(quick, write, &only),
+        Command::Timeline(arguments) => timeline::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         // The count is the last line, whatever it says.
         Command::Test { only } if test::run(&only) => Ok(()),
         Command::Test { .. } => return ExitCode::FAILURE,

@@ -22,6 +22,14 @@ pub(crate) struct Nightly {
 }
 
 impl Nightly {
+    /// Makes `command` and what it starts use this toolchain in place of the checkout's own.
+    pub(crate) fn choose(&self, command: &mut Command) {
+        // cargo sets it for what it runs, to the cargo of the checkout's toolchain.
+        command.env_remove("CARGO");
+        command.env_remove("RUSTC");
+        command.env("RUSTUP_TOOLCHAIN", self.name);
+    }
+
     /// Makes `command` and what it starts see this toolchain under the name `nightly`.
     pub(crate) fn apply(&self, command: &mut Command, other_paths: &[PathBuf]) -> Result<()> {
         let stand_ins = paths::tools().join("nightly-stand-ins");
@@ -37,6 +45,8 @@ impl Nightly {
 
 /// Finds the pinned toolchain, or installs it, or falls back to the user's `nightly` with a note.
 pub(crate) fn ensure() -> Result<Nightly> {
+    // Two builds at a time must not install the same toolchain; the second waits and finds it.
+    let _only_one = paths::lock("nightly")?;
     if is_complete(PINNED) {
         return Ok(Nightly { name: PINNED });
     }

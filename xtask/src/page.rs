@@ -39,8 +39,8 @@ pub(crate) fn tests() -> Result<Command> {
     check_types("web/test")?;
     let mut command = node::program();
     command
-        // One browser at a time: they measure time and sound.
-        .args(["--test", "--test-reporter=spec", "--test-concurrency=1"])
+        // Few browsers at a time: they measure time and sound.
+        .args(["--test", "--test-reporter=spec", "--test-concurrency=2"])
         .arg("web/test/**/*.test.ts")
         .env(chromium::VARIABLE, chromium::ensure()?);
     Ok(command)

@@ -1,6 +1,9 @@
-//! Where things are in the checkout.
+//! Where things are in the checkout, and locks on what only one process at a time may do there.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 
 /// The root of the checkout that cargo runs this for; checkouts may share compiled programs.
 pub(crate) fn root() -> PathBuf {
@@ -14,6 +17,16 @@ pub(crate) fn root() -> PathBuf {
 /// The tools built for this checkout; fixed, so that `CARGO_TARGET_DIR` does not scatter them.
 pub(crate) fn tools() -> PathBuf {
     root().join("target/tools")
+}
+
+/// Waits until no other process does what goes by this name, and keeps others from it until it is dropped.
+pub(crate) fn lock(name: &str) -> Result<File> {
+    fs::create_dir_all(tools()).context("could not create target/tools")?;
+    let file = File::create(tools().join(format!(".{name}.lock")))
+        .context("could not create a lock file")?;
+    file.lock()
+        .with_context(|| format!("could not lock target/tools/.{name}.lock"))?;
+    Ok(file)
 }
 
 /// What the Worker's build leaves for wrangler.

@@ -14,6 +14,8 @@ pub(crate) struct Tool {
     binary: &'static str,
     why: &'static str,
     arguments: &'static [&'static str],
+    /// Built without optimisation a tool is there in half the time; it has to have little to do.
+    opt_level: &'static str,
 }
 
 /// Must be the version of the `wasm-bindgen` crate in Cargo.lock, to the digit.
@@ -24,6 +26,7 @@ pub(crate) const WASM_BINDGEN: Tool = Tool {
     binary: "wasm-bindgen",
     why: "writes the JavaScript around the compiled Worker",
     arguments: &[],
+    opt_level: "1",
 };
 
 /// Goes with the `worker` crate of the same version.
@@ -33,6 +36,7 @@ pub(crate) const WORKER_BUILD: Tool = Tool {
     binary: "worker-build",
     why: "turns the crate into a module for the runtime",
     arguments: &["--locked"],
+    opt_level: "0",
 };
 
 /// Checks licences, duplicates and origins by the rules of deny.toml.
@@ -42,11 +46,21 @@ pub(crate) const CARGO_DENY: Tool = Tool {
     binary: "cargo-deny",
     why: "checks the dependencies' licences and origins",
     arguments: &["--locked"],
+    opt_level: "0",
+};
+
+/// Builds the fuzz targets with the instrumentation that libFuzzer needs.
+pub(crate) const CARGO_FUZZ: Tool = Tool {
+    krate: "cargo-fuzz",
+    version: "0.13.2",
+    binary: "cargo-fuzz",
+    why: "builds the fuzz targets",
+    arguments: &["--locked"],
+    opt_level: "0",
 };
 
 /// The tools run for seconds; building them fully optimised would take twice as long.
-const QUICK_BUILD: [(&str, &str); 4] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+const QUICK_BUILD: [(&str, &str); 3] = [
     ("CARGO_PROFILE_RELEASE_LTO", "off"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     ("CARGO_PROFILE_RELEASE_DEBUG", "0"),
@@ -88,6 +102,7 @@ impl Tool {
                 // A shared target directory would keep the leavings of the build.
                 .env_remove("CARGO_TARGET_DIR")
                 .envs(QUICK_BUILD)
+                .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", self.opt_level)
                 .current_dir(paths::root()),
         )
         .with_context(|| format!("could not install {}", self.identity()))

@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
+
+/// No vendor's key is shorter, and shorter words are found in answers by accident.
+const MIN_CENSORED_BYTES: usize = 8;
 
 /// An HTTP method the vendors use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,38 @@ pub struct Request {
     pub deadline: Duration,
     /// The largest body that is read.
     pub max_response_bytes: usize,
+}
+
+impl Request {
+    /// Takes this request's credentials out of an answer that repeats them, so that they get no further.
+    pub fn censor(&self, response: &mut Response) {
+        for (_, value) in &self.headers {
+            let HeaderValue::Secret(secret) = value else {
+                continue;
+            };
+            // `Token …`, `Bearer …`, or the key alone.
+            let key = secret.expose().split_whitespace().next_back();
+            if let Some(key) = key.filter(|key| key.len() >= MIN_CENSORED_BYTES) {
+                response.body = without(std::mem::take(&mut response.body), key.as_bytes());
+            }
+        }
+    }
+}
+
+/// Replaces every occurrence of a key by stars.
+fn without(body: Vec<u8>, key: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut end_of_last = 0;
+    for start in memmem::find_iter(&body, key) {
+        kept.extend_from_slice(&body[end_of_last..start]);
+        kept.extend_from_slice(b"***");
+        end_of_last = start + key.len();
+    }
+    if end_of_last == 0 {
+        return body;
+    }
+    kept.extend_from_slice(&body[end_of_last..]);
+    kept
 }
 
 /// A vendor's answer.
@@ -94,6 +130,15 @@ impl Response {
         let wait = until.timestamp().as_millisecond() - sent.timestamp().as_millisecond();
         Some(RetryAfter(u64::try_from(wait).unwrap_or(0)))
     }
+}
+
+/// Why a WebSocket did not come about.
+#[derive(Clone, Debug)]
+pub enum HandshakeFailure {
+    /// The vendor answered without upgrading.
+    Refused(Response),
+    /// There was no answer.
+    Unanswered(TransportError),
 }
 
 /// What became of a [`Request`].
@@ -231,6 +276,40 @@ mod tests {
                 .collect(),
             body: Vec::new(),
         }
+    }
+
+    #[test]
+    fn an_answer_that_repeats_a_key_loses_it() {
+        let request = Request {
+            operation: "recall.get_bot",
+            method: Method::Get,
+            url: String::new(),
+            headers: vec![
+                ("accept", HeaderValue::Plain("application/json".to_owned())),
+                (
+                    "authorization",
+                    HeaderValue::Secret(Secret::new("Token fake-key-1")),
+                ),
+                ("x-pin", HeaderValue::Secret(Secret::new("1234"))),
+            ],
+            body: None,
+            deadline: Duration::ZERO,
+            max_response_bytes: 0,
+        };
+        let censored = |body: &str| {
+            let mut response = Response {
+                body: body.as_bytes().to_vec(),
+                ..Response::default()
+            };
+            request.censor(&mut response);
+            String::from_utf8(response.body).unwrap()
+        };
+        assert_eq!(
+            censored("fake-key-1 of Token fake-key-1fake-key-1!"),
+            "*** of Token ******!"
+        );
+        let harmless = "application/json 1234 fake-key-2";
+        assert_eq!(censored(harmless), harmless);
     }
 
     #[test]

@@ -142,6 +142,9 @@ pub enum FromPage {
         utterance_id: UtteranceId,
         /// Why.
         reason: String,
+        /// How much of it has been heard.
+        #[serde(default)]
+        played_ms: u64,
     },
     /// The browser does not let it play sound.
     #[serde(rename = "sound.blocked")]
@@ -153,6 +156,12 @@ pub enum FromPage {
         session: String,
         /// How long the first picture took.
         first_frame_ms: u64,
+    },
+    /// Sound has come from an avatar's session, for the first time or some time before.
+    #[serde(rename = "avatar.heard")]
+    AvatarHeard {
+        /// Which session.
+        session: String,
     },
     /// An avatar's picture stands still.
     #[serde(rename = "video.frozen")]
@@ -249,6 +258,21 @@ mod tests {
                 FromPage::SpeakFailed {
                     utterance_id: utterance_id.clone(),
                     reason: "no sound".to_owned(),
+                    played_ms: 0,
+                },
+            ),
+            (
+                json!({"type": "speak.failed", "utterance_id": id, "reason": "", "played_ms": 40}),
+                FromPage::SpeakFailed {
+                    utterance_id: utterance_id.clone(),
+                    reason: String::new(),
+                    played_ms: 40,
+                },
+            ),
+            (
+                json!({"type": "avatar.heard", "session": "a"}),
+                FromPage::AvatarHeard {
+                    session: session.clone(),
                 },
             ),
             (

@@ -155,15 +155,7 @@ fn divide(spoken: SpokenSegment) -> Vec<SpokenSegment> {
         }
     }
     let parts = parts.into_iter().filter_map(|words| {
-        let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-        Some(SpokenSegment {
-            speaker: spoken.speaker.clone(),
-            start: words.first()?.start,
-            end: words.last()?.end,
-            text: text.join(" "),
-            language: spoken.language.clone(),
-            words,
-        })
+        SpokenSegment::of(spoken.speaker.clone(), spoken.language.clone(), words)
     });
     parts.collect()
 }

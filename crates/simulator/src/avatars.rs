@@ -60,6 +60,15 @@ impl Simulator {
         sessions
     }
 
+    /// The sessions that show this avatar, in the order they were asked for.
+    pub fn avatar_sessions_of(&self, avatar: &str) -> Vec<AvatarSession> {
+        driver::with(&self.world, |models, now| {
+            let sessions = models.avatars.streams().iter().map(|stream| stream.lock());
+            let shown = sessions.filter(|session| session.terms().avatar == avatar);
+            shown.map(|session| session.view(now)).collect()
+        })
+    }
+
     /// One session.
     pub fn avatar_session(&self, id: &str) -> Option<AvatarSession> {
         driver::with(&self.world, |models, now| {

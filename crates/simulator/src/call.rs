@@ -1,14 +1,18 @@
 //! One request on its way to an answer: the fault meant for it, the work, the journal.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Response, StatusCode};
+use bytes::Bytes;
 use futures_util::stream;
 use serde_json::Value;
 
 use crate::answer::{Answer, Request};
+use crate::avatar::AvatarFault;
 use crate::deepgram::{ListeningDrop, ListeningNews};
 use crate::faults::{Fault, FaultBody, NEVER_ANSWERED};
 use crate::journal::{Entry, RequestSeen, What};
@@ -21,6 +25,17 @@ use crate::{avatar, deepgram, elevenlabs, heygen, liveavatar, livekit, recall};
 const WEBHOOK_FIRST: Duration = Duration::from_secs(5);
 /// How long the first half of a broken answer has to leave before the connection closes.
 const HALF_SENT: Duration = Duration::from_millis(50);
+
+/// What a huge body is made of.
+static HUGE_PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+const REFUSED_BY_A_FIREWALL: &str = "<!DOCTYPE html><html><head><title>Access denied</title></head><body><h1>Request blocked</h1></body></html>";
+
+/// How a socket breaks as soon as it is open.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    Cut,
+    HalfOpen,
+}
 
 /// One routed request on its way to an answer.
 pub(crate) struct Call {
@@ -60,14 +75,16 @@ impl Call {
             Some(Fault::CloseAfterAccept | Fault::CloseMidBody)
                 if self.route.operation.is_socket() =>
             {
-                return self.open_socket(true).await;
+                return self.open_socket(Some(Broken::Cut)).await;
+            }
+            Some(Fault::HalfOpen) if self.route.operation.is_socket() => {
+                return self.open_socket(Some(Broken::HalfOpen)).await;
             }
             Some(Fault::TimeoutAfterAccept) => {
                 self.work(None).await;
-                self.write_unanswered();
-                tokio::time::sleep(NEVER_ANSWERED).await;
-                return aborted();
+                return self.never_answered().await;
             }
+            Some(Fault::HalfOpen) => return self.never_answered().await,
             Some(Fault::CloseWithoutAnswer) => {
                 self.write_unanswered();
                 return aborted();
@@ -92,30 +109,37 @@ impl Call {
                 let page = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
                 return self.finish(Answer::html(502, page), slot);
             }
-            Some(Fault::HugeBody(bytes)) => {
-                let body = [b"[\"".as_slice(), &vec![b'x'; bytes], b"\"]"].concat();
-                return self.finish(Answer::bytes(200, "application/json", body), slot);
-            }
+            Some(Fault::HugeBody(bytes)) => return self.finish_huge(bytes),
             Some(Fault::Redirect) => {
                 let target = format!("{}{}", self.world.elsewhere, self.request.uri().path());
                 return self.finish(Answer::empty(307).with_header("location", &target), slot);
             }
         }
         if self.route.operation.is_socket() {
-            return self.open_socket(false).await;
+            return self.open_socket(None).await;
         }
         let answer = self.work(None).await;
         self.wait_for_first_webhook(&answer).await;
         self.finish(answer, slot)
     }
 
-    /// Opens a socket, to be cut at once if that is asked for.
-    async fn open_socket(self, cut: bool) -> Response<Body> {
+    /// Opens a socket, broken from the beginning if that is asked for.
+    async fn open_socket(self, broken: Option<Broken>) -> Response<Body> {
         match self.route.operation.vendor() {
-            Vendor::Deepgram => self.listen(cut.then_some(ListeningDrop::Abort)).await,
+            Vendor::Deepgram => {
+                let how = broken.map(|broken| match broken {
+                    Broken::Cut => ListeningDrop::Abort,
+                    Broken::HalfOpen => ListeningDrop::HalfOpen,
+                });
+                self.listen(how).await
+            }
             Vendor::LiveKit => self.open_room_or_studio().await,
             Vendor::Recall | Vendor::ElevenLabs | Vendor::LiveAvatar | Vendor::HeyGen => {
-                self.open_avatar(cut).await
+                let how = broken.map(|broken| match broken {
+                    Broken::Cut => AvatarFault::Abort,
+                    Broken::HalfOpen => AvatarFault::HalfOpen,
+                });
+                self.open_avatar(how).await
             }
         }
     }
@@ -137,7 +161,7 @@ impl Call {
         }
     }
 
-    async fn open_avatar(mut self, cut: bool) -> Response<Body> {
+    async fn open_avatar(mut self, broken: Option<AvatarFault>) -> Response<Body> {
         let id = &self.route.id;
         let live = avatar::driver::with(&self.world, |models, _| {
             let stream = models.avatars.by_id(id).cloned();
@@ -148,7 +172,7 @@ impl Call {
         };
         self.entry.status = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         self.world.write(What::Request(self.entry));
-        avatar::socket::upgrade(self.world, stream, self.request, cut).await
+        avatar::socket::upgrade(self.world, stream, self.request, broken).await
     }
 
     async fn listen(mut self, broken: Option<ListeningDrop>) -> Response<Body> {
@@ -247,6 +271,7 @@ impl Call {
         let operation = self.route.operation;
         let legacy = match body {
             FaultBody::Json(body) => return Answer::json(code, &body),
+            FaultBody::Html => return Answer::html(code, REFUSED_BY_A_FIREWALL),
             FaultBody::Empty => return Answer::empty(code),
             FaultBody::VendorLegacy => true,
             FaultBody::VendorDefault => false,
@@ -327,6 +352,33 @@ impl Call {
         response
     }
 
+    /// A JSON string in a list, of as many bytes as nobody needs.
+    fn finish_huge(mut self, bytes: usize) -> Response<Body> {
+        self.entry.status = Some(200);
+        self.world.write(What::Request(self.entry));
+        let mut huge = Huge {
+            world: self.world,
+            taken: 0,
+            bytes,
+        };
+        let pieces = std::iter::from_fn(move || huge.next_piece());
+        let frame = |bytes: &'static [u8]| Bytes::from_static(bytes);
+        let pieces = [frame(b"[\"")].into_iter().chain(pieces);
+        let pieces = pieces.chain([frame(b"\"]")]);
+        let body = stream::iter(pieces.map(Ok::<_, Infallible>));
+        let mut response = Response::new(Body::from_stream(body));
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        response
+    }
+
+    /// Keeps the connection open for as long as anybody may wait.
+    async fn never_answered(&self) -> Response<Body> {
+        self.write_unanswered();
+        tokio::time::sleep(NEVER_ANSWERED).await;
+        aborted()
+    }
+
     fn write_unanswered(&self) {
         self.world.write(What::Request(self.entry.clone()));
     }
@@ -357,6 +409,29 @@ impl Call {
             let bot: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
             self.entry.bot_id = bot["id"].as_str().map(str::to_owned);
         }
+    }
+}
+
+/// A huge answer on its way; it is noted how much of it was taken.
+struct Huge {
+    world: Arc<World>,
+    taken: usize,
+    bytes: usize,
+}
+
+impl Huge {
+    fn next_piece(&mut self) -> Option<Bytes> {
+        let left = self.bytes - self.taken;
+        let piece = &HUGE_PIECE[..left.min(HUGE_PIECE.len())];
+        self.taken += piece.len();
+        (left > 0).then_some(Bytes::from_static(piece))
+    }
+}
+
+impl Drop for Huge {
+    fn drop(&mut self) {
+        let (taken, bytes) = (self.taken, self.bytes);
+        self.world.write(What::HugeAnswer { taken, bytes });
     }
 }
 

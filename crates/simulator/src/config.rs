@@ -73,6 +73,8 @@ pub struct SimulatorConfig {
     pub page_habits: PageHabits,
     /// How the avatar vendors behave.
     pub avatars: AvatarHabits,
+    /// Where redirects lead; the simulator itself under another host name if it is not given.
+    pub elsewhere: Option<Url>,
     /// Makes ids and chance; drawn at the start if it is not given.
     pub seed: Option<u64>,
 }
@@ -109,6 +111,7 @@ impl Default for SimulatorConfig {
             pages: PageMode::default(),
             page_habits: PageHabits::default(),
             avatars: AvatarHabits::default(),
+            elsewhere: None,
             seed: None,
         }
     }

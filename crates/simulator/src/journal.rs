@@ -104,6 +104,13 @@ pub enum What {
         /// What.
         news: AudioNews,
     },
+    /// A huge answer ended, or the client took no more of it.
+    HugeAnswer {
+        /// How many bytes went out, some of which may have stayed on the way.
+        taken: usize,
+        /// How many there were.
+        bytes: usize,
+    },
     /// Something worth knowing that is none of the above.
     Note(String),
 }
@@ -129,6 +136,8 @@ pub struct RequestSeen {
     pub bot_id: Option<String>,
     /// The meeting it is about.
     pub meeting_url: Option<String>,
+    /// The avatar it asks for, or that its session shows.
+    pub avatar: Option<String>,
     /// The status answered, `None` if no answer is sent.
     pub status: Option<u16>,
     /// The beginning of the answer, where it is an error.
@@ -369,6 +378,9 @@ impl std::fmt::Display for What {
                 "audio    bot {} connection {connection} {news}",
                 short(bot_id)
             ),
+            Self::HugeAnswer { taken, bytes } => {
+                write!(f, "answer   {taken} of {bytes} bytes were taken")
+            }
             Self::Note(note) => write!(f, "note     {note}"),
         }
     }

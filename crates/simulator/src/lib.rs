@@ -71,7 +71,7 @@ pub use config::SimulatorConfig;
 pub use deepgram::{
     ControlMessage, ListeningDrop, ListeningNews, ListeningSession, ScriptedResult, Side,
 };
-pub use faults::{Fault, FaultBody, NEVER_ANSWERED};
+pub use faults::{Fault, FaultBody, FaultScope, NEVER_ANSWERED};
 pub use journal::{Entry, RequestSeen, WebhookSent, What};
 pub use livekit::RoomFault;
 pub use operation::Operation;

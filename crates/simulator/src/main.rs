@@ -137,7 +137,7 @@ fn line(entry: &Entry, colours: bool) -> String {
         What::Heard { .. } => "32",
         What::Audio { .. } | What::Listening { .. } => "35",
         What::Avatar { .. } | What::Page { .. } => "34",
-        What::Said { .. } | What::Note(_) => "0",
+        What::Said { .. } | What::HugeAnswer { .. } | What::Note(_) => "0",
     };
     if colours {
         format!("\x1b[{colour}m{entry}\x1b[0m")

@@ -25,9 +25,9 @@ use crate::call::{Call, SpeechSlot};
 use crate::deepgram;
 use crate::faults::Subject;
 use crate::journal::What;
-use crate::operation::{NoRoute, route};
-use crate::seen;
-use crate::world::World;
+use crate::operation::{NoRoute, Route, route};
+use crate::world::{Models, World};
+use crate::{recall, seen};
 
 /// Larger than any clip, picture or text a vendor takes.
 const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -109,24 +109,11 @@ async fn face(State(world): State<Arc<World>>, request: axum::extract::Request) 
         }
     };
     let fault = world.with(|models, _| {
-        let (bot_id, meeting_url) = if route.operation.is_listening() {
-            let meeting_id = deepgram::meeting_id(&request);
-            models.recall.subject_of_meeting(meeting_id.as_deref())
-        } else if route.operation.is_avatar() {
-            let meeting_id = models.avatars.meeting_of(&route, &request, &json);
-            let meeting_id = meeting_id.or_else(|| models.recall.only_meeting_with_page());
-            models.recall.subject_of_meeting(meeting_id.as_deref())
-        } else {
-            models.recall.subject_of(&route, &json)
-        };
-        let text = json["text"].as_str();
-        let subject = Subject {
-            meeting_url: meeting_url.as_deref(),
-            bot_id: bot_id.as_deref(),
-            text,
-        };
-        let fault = models.faults.take(route.operation, subject);
-        (entry.meeting_url, entry.bot_id) = (meeting_url, bot_id);
+        let subject = subject(models, &route, &request, &json);
+        let fault = models.faults.take(route.operation, &subject);
+        entry.meeting_url = subject.meeting_url;
+        entry.bot_id = subject.bot_id;
+        entry.avatar = subject.avatar;
         fault
     });
     entry.operation = Some(route.operation);
@@ -138,6 +125,37 @@ async fn face(State(world): State<Arc<World>>, request: axum::extract::Request) 
         entry,
     };
     call.answer(fault).await
+}
+
+/// What a call is about, as far as the vendors can tell.
+fn subject(models: &Models, route: &Route, request: &Request, json: &Value) -> Subject {
+    let about_meeting = |meeting_id: Option<String>, avatar: Option<String>| {
+        let (bot_id, meeting_url) = models.recall.subject_of_meeting(meeting_id.as_deref());
+        Subject {
+            meeting_url,
+            meeting_id,
+            bot_id,
+            avatar,
+            text: json["text"].as_str().map(str::to_owned),
+        }
+    };
+    if route.operation.is_listening() {
+        about_meeting(deepgram::meeting_id(request), None)
+    } else if route.operation.is_avatar() {
+        let meeting_id = models.avatars.meeting_of(route, request, json);
+        let meeting_id = meeting_id.or_else(|| models.recall.only_meeting_with_page());
+        about_meeting(meeting_id, models.avatars.avatar_of(route, request, json))
+    } else if let Some(meeting_id) = recall::filtered_meeting(route, request) {
+        about_meeting(Some(meeting_id), None)
+    } else {
+        let (bot_id, meeting_url) = models.recall.subject_of(route, json);
+        Subject {
+            meeting_url,
+            bot_id,
+            text: json["text"].as_str().map(str::to_owned),
+            ..Subject::default()
+        }
+    }
 }
 
 fn no_such_call(request: &Request, no_route: NoRoute) -> Answer {

@@ -15,7 +15,7 @@ use crate::avatar::Avatars;
 use crate::clock::real_now;
 use crate::config::SimulatorConfig;
 use crate::courier::{self, Parcel};
-use crate::faults::{Fault, Faults, Scope};
+use crate::faults::{Fault, FaultScope, Faults};
 use crate::journal::{Entry, WebhookSent, What};
 use crate::livekit::LiveKit;
 use crate::media_client;
@@ -158,47 +158,46 @@ impl Simulator {
 
     /// Makes the next `times` calls of `operation` fail.
     pub fn fault_n(&self, operation: Operation, fault: Fault, times: usize) {
-        self.push_fault(operation, Scope::Any, fault, times);
+        self.fault_where(FaultScope::Any, operation, fault, times);
     }
 
     /// Makes the next call of `operation` about this meeting fail.
     pub fn fault_for(&self, meeting_url: &str, operation: Operation, fault: Fault) {
-        self.push_fault(
-            operation,
-            Scope::MeetingUrl(meeting_url.to_owned()),
-            fault,
-            1,
-        );
+        self.fault_n_for(meeting_url, operation, fault, 1);
     }
 
     /// Makes the next `times` calls of `operation` about this meeting fail.
     pub fn fault_n_for(&self, meeting_url: &str, operation: Operation, fault: Fault, times: usize) {
-        self.push_fault(
-            operation,
-            Scope::MeetingUrl(meeting_url.to_owned()),
-            fault,
-            times,
-        );
+        let scope = FaultScope::MeetingUrl(meeting_url.to_owned());
+        self.fault_where(scope, operation, fault, times);
     }
 
     /// Makes the next call of `operation` about this bot fail.
     pub fn fault_for_bot(&self, bot_id: &str, operation: Operation, fault: Fault) {
-        self.push_fault(operation, Scope::Bot(bot_id.to_owned()), fault, 1);
+        let scope = FaultScope::Bot(bot_id.to_owned());
+        self.fault_where(scope, operation, fault, 1);
     }
 
     /// Makes the next speech for a text that contains `part` fail.
     pub fn fault_for_text(&self, part: &str, operation: Operation, fault: Fault) {
-        self.push_fault(operation, Scope::Text(part.to_owned()), fault, 1);
+        let scope = FaultScope::Text(part.to_owned());
+        self.fault_where(scope, operation, fault, 1);
+    }
+
+    /// Makes the next `times` of these calls of `operation` fail; `usize::MAX` is for good.
+    pub fn fault_where(&self, scope: FaultScope, operation: Operation, fault: Fault, times: usize) {
+        self.world
+            .with(|models, _| models.faults.push(operation, scope, fault, times));
+    }
+
+    /// Forgets the faults meant for exactly these calls that were not used yet.
+    pub fn lift_faults(&self, scope: &FaultScope) {
+        self.world.with(|models, _| models.faults.lift(scope));
     }
 
     /// Forgets all faults that were not used yet.
     pub fn clear_faults(&self) {
         self.world.with(|models, _| models.faults.clear());
-    }
-
-    fn push_fault(&self, operation: Operation, scope: Scope, fault: Fault, times: usize) {
-        self.world
-            .with(|models, _| models.faults.push(operation, scope, fault, times));
     }
 
     /// Everything that happened so far.
@@ -251,9 +250,8 @@ impl Simulator {
 
     /// The bots sent to this link, in the order they were created.
     pub fn bots_for(&self, meeting_url: &str) -> Vec<BotState> {
-        let mut bots = self.bots();
-        bots.retain(|bot| bot.meeting_url == meeting_url);
-        bots
+        self.world
+            .with(|models, _| models.recall.bots_for(meeting_url))
     }
 
     /// What the room of this link heard and read from all its bots, in order.
@@ -449,7 +447,10 @@ fn parts(config: SimulatorConfig, address: SocketAddr, running: watch::Receiver<
         speech_chunk_interval: config.speech_chunk_interval,
         studio_url: format!("http://{address}/avatar/studio"),
         page_habits: config.page_habits,
-        elsewhere: format!("http://localhost:{}/elsewhere", address.port()),
+        elsewhere: config.elsewhere.map_or_else(
+            || format!("http://localhost:{}/elsewhere", address.port()),
+            |url| url.as_str().trim_end_matches('/').to_owned(),
+        ),
         running,
     }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use attache_simulator::{Fault, FaultBody, Operation, SimulatorConfig};
+use attache_simulator::{Fault, FaultBody, FaultScope, Operation, SimulatorConfig, What};
 use serde_json::json;
 use support::{Bench, MEET, SOON};
 
@@ -163,6 +163,16 @@ async fn garbage_pages_and_huge_bodies_arrive_as_asked() {
         .fault(Operation::CreateBot, Fault::HugeBody(3_000_000));
     let (status, huge) = bench.post("/bot/", &body).await;
     assert_eq!((status, huge[0].as_str().unwrap().len()), (200, 3_000_000));
+    let taken = bench.sim.wait_for(
+        |entry| matches!(entry.what, What::HugeAnswer { taken, bytes: 3_000_000 } if taken == 3_000_000),
+        SOON,
+    );
+    taken.await.unwrap();
+    bench
+        .sim
+        .fault(Operation::CreateBot, Fault::status_html(403));
+    let (status, page) = bench.post("/bot/", &body).await;
+    assert!(status == 403 && page.as_str().unwrap().starts_with("<!DOCTYPE html>"));
     let empty = Fault::Status {
         code: 400,
         body: FaultBody::Empty,
@@ -206,6 +216,36 @@ async fn a_redirect_leads_to_another_host_where_credentials_would_be_seen() {
             .cloned()
     });
     assert!(trapped.unwrap().credentials);
+}
+
+#[tokio::test]
+async fn a_half_open_connection_does_nothing_and_answers_nothing() {
+    let bench = Bench::manual().await;
+    bench.sim.fault(Operation::CreateBot, Fault::HalfOpen);
+    let asked = bench
+        .recall(reqwest::Method::POST, "/bot/")
+        .json(&json!({ "meeting_url": MEET }))
+        .timeout(Duration::from_millis(300));
+    assert!(asked.send().await.unwrap_err().is_timeout());
+    assert!(bench.sim.bots().is_empty());
+}
+
+#[tokio::test]
+async fn a_list_for_a_meeting_is_about_that_meeting_even_before_it_has_a_bot() {
+    let bench = Bench::manual().await;
+    let scope = FaultScope::MeetingId("mtg_ours".to_owned());
+    let fault = Fault::status(500);
+    let sim = &bench.sim;
+    sim.fault_where(scope.clone(), Operation::ListBots, fault, usize::MAX);
+    let list = async |meeting: &str| {
+        let path = format!("/bot/?metadata__meeting_id={meeting}");
+        let asked = bench.recall(reqwest::Method::GET, &path);
+        asked.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(list("mtg_theirs").await, 200);
+    assert_eq!((list("mtg_ours").await, list("mtg_ours").await), (500, 500));
+    sim.lift_faults(&scope);
+    assert_eq!(list("mtg_ours").await, 200);
 }
 
 #[tokio::test]

@@ -128,7 +128,28 @@ async fn the_page_comes_back_and_tells_what_it_could_not_tell() {
     agent.hears("pong").await;
     agent.hang_up();
     agent.hears("ready").await;
-    assert_eq!(agent.hears("speak.failed").await["utterance_id"], "utt_1");
+    let failed = agent.hears("speak.failed").await;
+    assert_eq!(failed["utterance_id"], "utt_1");
+    assert_eq!(failed["played_ms"], 0);
+}
+
+#[tokio::test]
+async fn what_is_cut_off_with_the_connection_is_played_as_far_as_it_came() {
+    let bench = bench(PageMode::Scripted).await;
+    let mut agent = Agent::start("<!doctype html>").await;
+    bench.create(&agent.bot()).await;
+    agent.hears("ready").await;
+    let sound = speech(&bench, "Hi, this is Ada, and this is not all.").await;
+    agent.begin_to_speak("utt_1", "pcm_24000", &sound);
+    agent.hears("playing").await;
+    agent.hang_up();
+    agent.hears("ready").await;
+    assert_eq!(agent.hears("playing").await["utterance_id"], "utt_1");
+    let failed = agent.hears("speak.failed").await;
+    assert_eq!(failed["reason"], "the connection was lost");
+    let heard = heard(&bench, 1).await;
+    assert!(heard.stopped && heard.duration_ms > 1_000, "{heard:?}");
+    assert_eq!(failed["played_ms"], heard.duration_ms);
 }
 
 #[tokio::test]
@@ -154,6 +175,11 @@ async fn the_stand_in_watches_the_avatar_and_the_room_hears_it() {
     .await;
     let first = heard(&bench, 1).await;
     assert_eq!(first.text.as_deref(), Some("Hi, this is Ada."));
+    let id = &session["session_id"];
+    assert_eq!(agent.hears("avatar.heard").await["session"], *id);
+    agent.tell(&join(&session));
+    assert_eq!(agent.hears("avatar.heard").await["session"], *id);
+    assert_eq!(agent.hears("avatar.tracks").await["session"], *id);
     say(
         &mut socket,
         "utt-2",

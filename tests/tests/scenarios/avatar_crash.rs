@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use attache_simulator::{AvatarProvider, MeetingScript, PageVoice, SimulatorConfig};
+use attache_simulator::{
+    AvatarProvider, Fault, MeetingScript, Operation, PageVoice, SimulatorConfig,
+};
 use attache_tests::System;
 use futures_util::future::try_join_all;
 
@@ -17,6 +19,38 @@ use crate::world::{Room, World, text, vendors};
 const ENTERED_BEFORE_MS: [u64; 6] = [0, 150, 300, 600, 1_500, 5_000];
 
 const LAST: &str = "And that is all.";
+
+pub(crate) async fn killed_before_it_knows_that_the_avatar_greets_the_meeting_asks_the_page(
+    world: &World,
+) -> Result<()> {
+    let System {
+        simulator,
+        mut runtime,
+        api,
+    } = world
+        .start_avatars(AvatarProvider::HeyGen, vendors())
+        .await?;
+    // The avatar speaks, and the answer that says so is still to come when there is nobody any more to take it.
+    simulator.fault(Operation::HeyGenTask, Fault::TimeoutAfterAccept);
+    let room = Room::at(&simulator, &api);
+    let room = room.meet_with_a_face(MeetingScript::instant()).await?;
+    let speaks = || {
+        let sessions = room.avatar_sessions();
+        let mut said = sessions.iter().flat_map(|session| &session.utterances);
+        said.any(|said| said.began_at.is_some())
+    };
+    until_it_holds(&simulator, speaks).await?;
+    runtime.restart().await?;
+    let meeting = room.until_greeted().await?;
+    ensure!(
+        meeting["greeting"]["via"] == "avatar" && meeting["greeting"]["reason"].is_null(),
+        "{meeting}\n{}",
+        room.story()
+    );
+    completes(&room).await?;
+    ensure!(room.chats().is_empty(), "{}", room.story());
+    Ok(())
+}
 
 pub(crate) async fn killed_at_any_moment_no_session_is_left_and_every_face_speaks_on(
     world: &World,

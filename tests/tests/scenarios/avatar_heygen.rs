@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
-    AvatarHabits, AvatarProvider, AvatarUtteranceState, Operation, RequestSeen,
+    AvatarHabits, AvatarProvider, AvatarUtteranceState, Fault, Operation, RequestSeen,
 };
 use serde_json::{Value, json};
 
@@ -63,6 +63,23 @@ pub(crate) async fn heygens_avatar_greets_speaks_and_is_stopped_at_the_end(
     let meeting = room.ends_with_no_session_left().await?;
     ensure!(warnings(&meeting).is_empty(), "{meeting}");
     ensure!(room.avatar_sessions().len() == 1, "{}", room.story());
+    Ok(())
+}
+
+pub(crate) async fn a_greeting_whose_answer_is_lost_was_given_if_the_page_heard_it(
+    world: &World,
+) -> Result<()> {
+    let room = Room::new(world.heygen().await?);
+    let (task, lost) = (Operation::HeyGenTask, Fault::CloseAfterAccept);
+    room.simulator.fault_for_text(&room.greeting(), task, lost);
+    let room = room.greets_through_an_avatar().await?;
+    let timeline = room.timeline().await?;
+    let mut calls = timeline.iter().filter(|row| row["name"] == "heygen.speak");
+    let failed = |row: &Value| text(&row["summary"]).starts_with("failed");
+    ensure!(calls.next().is_some_and(failed) && calls.next().is_none());
+    let meeting = room.ends_with_no_session_left().await?;
+    ensure!(warnings(&meeting).is_empty(), "{meeting}");
+    ensure!(room.chats().is_empty(), "{}", room.story());
     Ok(())
 }
 

@@ -197,6 +197,7 @@ async fn fetching(stage: &Stage) -> Result<Held<'_>> {
 /// The steps that last for seconds only.
 fn late(stage: &Stage) -> Vec<Holding<'_>> {
     vec![
+        fetching(stage).boxed(),
         async {
             let step = "before the greeting is played";
             let held = held_at(
@@ -287,7 +288,6 @@ pub(crate) async fn killed_at_any_step_a_meeting_completes_with_one_bot_and_one_
     } = world.start(patient_vendors(), |settings| settings).await?;
     let stage = Stage { simulator, api };
     let mut held = try_join_all(early(&stage)).await?;
-    held.push(fetching(&stage).await?);
     held.extend(try_join_all(late(&stage)).await?);
     runtime.kill();
     for held in &held {

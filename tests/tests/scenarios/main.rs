@@ -4,6 +4,9 @@
 
 mod alone;
 mod artifacts;
+mod attacks_page;
+mod attacks_tenant;
+mod attacks_vendor;
 mod avatar;
 mod avatar_crash;
 mod avatar_heygen;
@@ -28,8 +31,10 @@ mod listening_socket;
 mod mutation;
 mod one_bot;
 mod panic;
+mod reload;
 mod talking;
 mod tenants;
+mod trap;
 mod webhooks;
 mod world;
 
@@ -45,10 +50,10 @@ use tokio::runtime::{Handle, Runtime};
 use world::World;
 
 /// How many scenarios run at a time: they wait more than they work.
-const SIDE_BY_SIDE: usize = 12;
+const SIDE_BY_SIDE: usize = 20;
 
-/// How many scenarios with avatars run at a time: they are measured in real time.
-const AT_THE_PACE_OF_SPEECH: usize = 3;
+/// How many scenarios at the pace of speech run at a time: they are measured in real time.
+const AT_THE_PACE_OF_SPEECH: usize = 8;
 
 /// The longest a scenario may take; the slowest goes through ten minutes of a meeting, six times as fast.
 const LONGEST: Duration = Duration::from_secs(200);
@@ -74,13 +79,13 @@ fn main() -> Result<ExitCode> {
     });
     let side_by_side = libtest_mimic::run(&arguments, trials(&stage));
     arguments.test_threads = Some(AT_THE_PACE_OF_SPEECH);
-    let avatars = libtest_mimic::run(&arguments, trials_of_avatars(&stage));
+    let paced = libtest_mimic::run(&arguments, trials_at_the_pace_of_speech(&stage));
     arguments.test_threads = Some(1);
     let alone = libtest_mimic::run(&arguments, trials_alone(&stage));
     // The Worker stops here, and its folder goes.
     let _inside = runtime.enter();
     drop(stage);
-    let failed = side_by_side.has_failed() || avatars.has_failed() || alone.has_failed();
+    let failed = side_by_side.has_failed() || paced.has_failed() || alone.has_failed();
     Ok(ExitCode::from(u8::from(failed)))
 }
 
@@ -101,10 +106,19 @@ impl Stage {
     }
 }
 
-/// What is measured against the pace of speech, which a busy machine does not keep.
-fn trials_of_avatars(stage: &Arc<Stage>) -> Vec<Trial> {
+/// What is measured against the pace of speech, which a busy machine does not keep, beside what does little but wait.
+fn trials_at_the_pace_of_speech(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
         // The longest first, so that the others run beside them.
+        listening_socket:
+            a_socket_that_is_gone_for_good_is_missed_aloud
+        ;
+        listening_loss:
+            ten_minutes_and_five_lost_connections_cost_no_byte_and_double_no_word
+            what_is_lost_while_deepgram_is_away_for_too_long_is_said_in_seconds
+            a_call_in_which_nobody_can_be_heard_is_listened_to_all_the_same
+            a_connection_that_is_dead_without_a_word_is_noticed_and_nothing_is_lost
+        ;
         avatar_loss:
             without_an_avatar_the_face_greets_in_time
             when_the_avatars_socket_is_lost_the_face_says_the_rest
@@ -126,13 +140,20 @@ fn trials_of_avatars(stage: &Arc<Stage>) -> Vec<Trial> {
         face_microphone:
             the_call_can_be_heard_through_the_pages_microphone
         ;
-        avatar_crash:
-            killed_at_any_moment_no_session_is_left_and_every_face_speaks_on
+        listening:
+            what_is_said_is_live_while_it_is_said_and_kept
         ;
         avatar_heygen:
             heygens_avatar_greets_speaks_and_is_stopped_at_the_end
             heygens_avatar_is_interrupted_and_reacts
+            a_greeting_whose_answer_is_lost_was_given_if_the_page_heard_it
             an_avatar_that_heygen_does_not_know_is_asked_for_once
+        ;
+        attacks_vendor:
+            an_avatars_vendor_gets_our_key_nowhere
+        ;
+        avatar_random:
+            thirty_meetings_whatever_happens_leave_no_session_and_say_nothing_twice
         ;
     }
 }
@@ -140,12 +161,6 @@ fn trials_of_avatars(stage: &Arc<Stage>) -> Vec<Trial> {
 /// What needs the Worker for itself, or all that went before.
 fn trials_alone(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
-        listening_loss:
-            ten_minutes_and_five_lost_connections_cost_no_byte_and_double_no_word
-        ;
-        avatar_random:
-            thirty_meetings_whatever_happens_leave_no_session_and_say_nothing_twice
-        ;
         avatar_seen:
             in_a_real_browser_the_room_sees_the_avatar_move_and_hears_it
         ;
@@ -163,13 +178,29 @@ fn trials_alone(stage: &Arc<Stage>) -> Vec<Trial> {
 fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
     trials! { stage;
         // The longest first, so that the others run beside them.
-        listening_socket:
-            a_socket_that_is_gone_for_good_is_missed_aloud
+        crash:
+            killed_at_any_step_a_meeting_completes_with_one_bot_and_one_greeting
+            killed_again_and_again_meetings_complete_with_one_bot_and_one_greeting
+            killed_before_its_time_a_booked_meeting_is_joined_on_time
+        ;
+        life:
+            without_any_webhook_the_meeting_is_followed_by_asking
+            when_everybody_has_left_the_bot_leaves_too
+        ;
+        listening_live:
+            a_finished_meeting_sleeps_although_somebody_watches
+        ;
+        face_page:
+            a_page_that_takes_over_is_the_only_one
+        ;
+        reload:
+            new_code_in_mid_meeting_takes_over_and_greets_nobody_again
+        ;
+        avatar_crash:
+            killed_at_any_moment_no_session_is_left_and_every_face_speaks_on
+            killed_before_it_knows_that_the_avatar_greets_the_meeting_asks_the_page
         ;
         listening_loss:
-            a_call_in_which_nobody_can_be_heard_is_listened_to_all_the_same
-            a_connection_that_is_dead_without_a_word_is_noticed_and_nothing_is_lost
-            what_is_lost_while_deepgram_is_away_for_too_long_is_said_in_seconds
             a_deepgram_that_is_busy_or_down_is_asked_until_it_listens
             killed_in_mid_call_it_listens_again_within_five_seconds
         ;
@@ -189,7 +220,6 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             the_api_describes_every_call_that_works_and_none_that_does_not
         ;
         listening:
-            what_is_said_is_live_while_it_is_said_and_kept
             deepgram_is_asked_for_what_the_meeting_needs
             the_states_of_listening_are_told_as_they_come
             the_last_words_are_heard_however_the_call_ends
@@ -204,7 +234,6 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
         listening_live:
             fifty_watchers_see_the_same
             a_watcher_that_reads_nothing_is_in_nobodys_way
-            a_finished_meeting_sleeps_although_somebody_watches
         ;
         listening_socket:
             only_recall_delivers_sound_and_only_to_a_meeting_that_wants_it
@@ -250,7 +279,6 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             a_bot_that_is_never_let_in_says_whose_patience_ended
             the_end_says_who_ended_the_call_and_why
             a_done_that_overtakes_the_end_of_the_call_hides_no_reason
-            when_everybody_has_left_the_bot_leaves_too
             a_bot_that_cannot_join_fails_the_meeting_with_the_vendors_word
             a_bot_that_dies_in_the_call_leaves_what_it_recorded
             a_call_that_may_not_be_recorded_is_greeted_and_leaves_nothing
@@ -260,7 +288,6 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             calling_off_while_the_machine_starts_makes_the_bot_leave
             calling_off_at_the_door_makes_the_bot_leave
             leaving_the_call_is_asked_once_and_keeps_what_was_recorded
-            without_any_webhook_the_meeting_is_followed_by_asking
             the_older_form_of_status_webhooks_is_understood
             the_timeline_tells_the_story_in_order_and_in_pages
         ;
@@ -277,7 +304,6 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             only_the_meetings_own_page_is_let_in
             a_page_that_does_not_come_leaves_the_greeting_to_the_chat
             a_page_whose_sound_is_blocked_is_a_warning
-            a_page_that_takes_over_is_the_only_one
             the_page_is_served_under_its_policy_and_shows_no_key
         ;
         face_crash:
@@ -302,11 +328,6 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             a_repeated_webhook_takes_effect_once
             a_thousand_damaged_webhooks_break_nothing
         ;
-        crash:
-            killed_at_any_step_a_meeting_completes_with_one_bot_and_one_greeting
-            killed_again_and_again_meetings_complete_with_one_bot_and_one_greeting
-            killed_before_its_time_a_booked_meeting_is_joined_on_time
-        ;
         panic:
             a_panic_costs_one_request_and_nothing_else
             nobody_can_ask_for_a_panic_where_it_is_not_switched_on
@@ -317,7 +338,34 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             a_tenants_settings_stand_in_for_what_a_booking_leaves_out
             another_tenants_meeting_is_not_there
             nothing_is_answered_without_a_good_key
+            a_key_that_calls_too_often_is_slowed_down_alone
             no_key_and_no_secret_is_stored_or_logged
+        ;
+        attacks_tenant:
+            whatever_stands_in_the_place_of_an_id_leads_nowhere
+            headers_of_our_own_parts_mean_nothing_from_outside
+            cursors_and_idempotency_keys_reach_ones_own_meetings_only
+            hostile_bodies_are_refused_and_leave_nothing_behind
+            what_a_booking_may_hold_comes_back_as_it_was
+            the_words_of_a_booking_stay_words
+            a_link_that_parsers_read_differently_sends_no_bot
+            a_flood_of_watchers_and_messages_meets_its_bounds
+        ;
+        attacks_page:
+            a_token_that_is_damaged_or_shortened_anywhere_opens_nothing
+            a_token_outlives_neither_the_call_nor_what_is_kept_of_it
+            a_page_that_lies_and_floods_changes_only_what_it_was_given
+            what_a_page_says_went_wrong_is_told_without_addresses_and_tokens
+            what_opens_a_page_is_shown_to_nobody
+        ;
+        attacks_vendor:
+            a_signed_webhook_moves_only_the_meeting_whose_bot_it_names
+            what_comes_after_the_end_brings_nobody_back
+            what_is_signed_for_one_thing_is_no_good_for_another
+            a_vendor_that_repeats_our_key_gets_it_no_further
+            an_address_that_a_vendor_names_is_told_no_credential
+            nobody_who_asks_for_a_recording_is_sent_out_of_the_web
+            a_vendor_that_redirects_takes_no_key_along
         ;
         talking:
             one_thing_is_said_after_the_other

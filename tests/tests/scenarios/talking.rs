@@ -409,7 +409,8 @@ pub(crate) async fn every_watcher_sees_the_same_and_none_can_interfere(
     for live in [&mut one, &mut other] {
         ensure!(live.next_event(SOON).await?["type"] == "meeting");
         live.send("ping").await?;
-        ensure!(live.next_text(SOON).await? == "pong");
+        // What happens in the meeting at the same moment may come before it.
+        while live.next_text(SOON).await? != "pong" {}
         for noise in ["{\"type\":\"meeting\"}", "pong", "", "\u{0}"] {
             live.send(noise).await?;
         }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{MeetingScript, Operation};
-use attache_tests::{ADMIN_API_KEY, Api, Live, System, read};
+use attache_tests::{ADMIN_API_KEY, Api, Live, Runtime, Settings, System, read};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::world::{Room, World, is_problem, text, vendors, wrong_fields};
 
 /// Makes a tenant with a key of its own.
-async fn tenant(system: &System, id: &str, settings: &Value) -> Result<Api> {
+pub(crate) async fn tenant(system: &System, id: &str, settings: &Value) -> Result<Api> {
     let admin = system.api.with_key(ADMIN_API_KEY);
     admin.put_tenant(id, settings).await?.expect(201)?;
     let minted = admin.create_key(id).await?.expect(201)?;
@@ -304,4 +304,54 @@ fn files(folder: &Path) -> Result<Vec<Vec<u8>>> {
         }
     }
     Ok(contents)
+}
+
+pub(crate) async fn a_key_that_calls_too_often_is_slowed_down_alone(_: &World) -> Result<()> {
+    const LIMIT: usize = 4;
+    let nowhere = "http://127.0.0.1:9";
+    let limit = u32::try_from(LIMIT)?;
+    let settings = Settings::new(nowhere, nowhere, "whsec_fake")
+        .with_rate_limit("CALL_RATE", limit)
+        .with_rate_limit("BOOKING_RATE", 1);
+    let runtime = Runtime::start(settings).await?;
+    let (api, admin) = (runtime.api(), runtime.api().with_key(ADMIN_API_KEY));
+
+    let mut refusals = Vec::new();
+    let mut admitted = 0;
+    // The minute that is counted may end on the way, once.
+    for _ in 0..=2 * LIMIT {
+        let answer = api.meetings("").await?;
+        match answer.status {
+            200 => admitted += 1,
+            _ => refusals.push(answer),
+        }
+    }
+    ensure!(admitted >= LIMIT, "{admitted} calls were admitted");
+    let refused = refusals.first().context("a call too many was admitted")?;
+    is_problem(refused, 429, "rate_limited")?;
+    ensure!(refused.header("retry-after") == Some("60"));
+    // Neither others nor what needs no key are held up, and a wrong key learns nothing.
+    is_problem(&admin.tenant("acme").await?, 404, "tenant_not_found")?;
+    api.health().await?.expect(200)?;
+    is_problem(
+        &api.with_key("wrong").meetings("").await?,
+        401,
+        "unauthorized",
+    )?;
+
+    let acme = admin.put_tenant("acme", &json!({})).await?.expect(201)?;
+    ensure!(acme["id"] == "acme", "{acme}");
+    let minted = admin.create_key("acme").await?.expect(201)?;
+    let acme = api.with_key(&text(&minted["key"]));
+    let wanted = json!({ "meeting_url": "https://meet.google.com/abc-defg-hij", "presence": "voice",
+        "starts_at": jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24) });
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(acme.create_meeting(&wanted).await?.status);
+    }
+    ensure!(
+        statuses[0] == 201 && statuses[1..].contains(&429),
+        "{statuses:?}"
+    );
+    Ok(())
 }

@@ -21,7 +21,7 @@ const SAMPLES: &str =
 /// A secret that nobody configured.
 const STRANGER: &str = "whsec_c3RyYW5nZXItc3RyYW5nZXItc3RyYW5nZXI=";
 
-fn samples() -> Result<Vec<Value>> {
+pub(crate) fn samples() -> Result<Vec<Value>> {
     let lines = SAMPLES.lines().map(|line| Ok(serde_json::from_str(line)?));
     lines.collect()
 }
@@ -32,7 +32,7 @@ fn is_end(sample: &Value) -> bool {
 }
 
 /// The payload as if it were about the room's bot.
-fn about(room: &Room<'_>, mut payload: Value) -> Result<Value> {
+pub(crate) fn about(room: &Room<'_>, mut payload: Value) -> Result<Value> {
     let bot = room.bot()?;
     if payload["data"]["bot"].is_object() {
         payload["data"]["bot"] = json!({ "id": bot.id, "metadata": bot.metadata });
@@ -53,7 +53,7 @@ fn spoken(room: &Room<'_>, words: &str) -> Result<Value> {
     Ok(payload)
 }
 
-async fn emit(room: &Room<'_>, webhook: MadeUpWebhook) -> Result<u16> {
+pub(crate) async fn emit(room: &Room<'_>, webhook: MadeUpWebhook) -> Result<u16> {
     let answered = room.simulator.emit_webhook(webhook).await?;
     answered.first().copied().context("one answer")
 }

@@ -8,7 +8,7 @@ use attache_simulator::{
     AvatarProvider, BotState, Entry, Event, Heard, HeardAudio, HeardPage, MeetingScript, Operation,
     PageMode, RequestSeen, Simulator, SimulatorConfig,
 };
-use attache_tests::{Answer, Api, Settings, System};
+use attache_tests::{Answer, Api, Settings, System, google_meet};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -195,7 +195,7 @@ impl<'a> Room<'a> {
         Self {
             simulator,
             api: api.clone(),
-            url: google_meet(number),
+            url: google_meet(number.into()),
             agent: format!("Ada {number:04}"),
             id: String::new(),
         }
@@ -506,21 +506,4 @@ pub(crate) fn wrong_fields(answer: Answer) -> Result<Vec<String>> {
     let problem = answer.expect(422)?;
     let errors = problem["errors"].as_array().context("no errors in a 422")?;
     Ok(errors.iter().map(|error| text(&error["field"])).collect())
-}
-
-/// A Google Meet link; the letters are the number.
-fn google_meet(number: u32) -> String {
-    let mut left = number;
-    let mut letters = || {
-        let letter = char::from(b'a' + u8::try_from(left % 26).unwrap_or(0));
-        left /= 26;
-        letter
-    };
-    let code: String = (0..10).map(|_| letters()).collect();
-    format!(
-        "https://meet.google.com/{}-{}-{}",
-        &code[..3],
-        &code[3..7],
-        &code[7..]
-    )
 }

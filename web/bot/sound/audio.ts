@@ -3,6 +3,7 @@
 // A browser may refuse to play sound that nobody asked for by a click. A page that listens to the microphone is
 // excused, so the microphone comes first; if sound is blocked all the same, it is said and tried again.
 
+import { listen } from "../face/loudness.ts";
 import { RATE } from "./decoder.ts";
 
 /** How long a permission prompt, which a bot's browser does not show, may hold up the rest. */
@@ -13,6 +14,8 @@ const RETRY_MS = 1_000;
 const START_PATIENCE_MS = 500;
 /** About 20 ms: short enough to follow syllables. */
 const LEVEL_SAMPLES = 512;
+/** A third of a second: more than passes between two looks. */
+const HEARD_SAMPLES = 8_192;
 
 /** The audio graph. */
 export class Sound {
@@ -60,6 +63,32 @@ export class Sound {
   latest(): Float32Array {
     this.loudness.getFloatTimeDomainData(this.#samples as Float32Array<ArrayBuffer>);
     return this.#samples;
+  }
+}
+
+/** Notices sound on a stream. */
+export class Ear {
+  readonly #rate: number;
+  readonly #source: MediaStreamAudioSourceNode;
+  readonly #analyser: AnalyserNode;
+  readonly #samples = new Float32Array(HEARD_SAMPLES);
+
+  constructor(context: AudioContext, stream: MediaStream) {
+    this.#rate = context.sampleRate;
+    this.#source = context.createMediaStreamSource(stream);
+    this.#analyser = context.createAnalyser();
+    this.#analyser.fftSize = HEARD_SAMPLES;
+    this.#source.connect(this.#analyser);
+  }
+
+  /** Whether more than silence has come in the last third of a second. */
+  hears(): boolean {
+    this.#analyser.getFloatTimeDomainData(this.#samples as Float32Array<ArrayBuffer>);
+    return listen(this.#samples, this.#rate).loudness > 0;
+  }
+
+  close(): void {
+    this.#source.disconnect();
   }
 }
 

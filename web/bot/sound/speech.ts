@@ -11,6 +11,11 @@ import type { FromPage, SpeechFormat } from "../protocol.ts";
 const MAX_QUEUED_SAMPLES = 600 * RATE;
 /** More than anybody would listen to. */
 const MAX_UTTERANCES = 64;
+/** Ends that are told again; a meeting has one utterance at a time. */
+const MAX_REMEMBERED = 8;
+
+/** How an utterance ended. */
+type Ending = FromPage & { type: "playing" | "spoken" | "speak.failed" };
 
 interface Utterance {
   name: string;
@@ -18,6 +23,9 @@ interface Utterance {
   /** Samples handed to the sound thread. */
   given: number;
   played: number;
+  begun: boolean;
+  /** Why it does not come whole. */
+  failed?: string;
 }
 
 /** The voice of the page. */
@@ -30,6 +38,7 @@ export class Speech {
   #last = 0;
   /** The utterance that the sound thread last spoke of. */
   #sounding: number | undefined;
+  #ended: Ending[] = [];
 
   /** `port` leads to the sound thread. */
   constructor(port: MessagePort) {
@@ -47,11 +56,20 @@ export class Speech {
     return this.#sounding !== undefined;
   }
 
+  /** Says again what plays and what has ended: whoever listens now may not have heard it the first time. */
+  repeat(): void {
+    for (const ending of this.#ended) this.#tell(ending);
+    for (const utterance of this.#utterances.values()) {
+      if (utterance.begun) this.#tell({ type: "playing", ...progress(utterance) });
+    }
+  }
+
   /** Begins an utterance; its sound follows. */
   start(name: string, format: SpeechFormat): void {
     this.cutOff("the next utterance began");
+    this.#ended = this.#ended.filter((ending) => ending.utterance_id !== name);
     if (this.#utterances.size >= MAX_UTTERANCES) {
-      this.#tell({ type: "speak.failed", utterance_id: name, reason: "too many utterances wait" });
+      this.#failed(name, "too many utterances wait", 0);
       return;
     }
     this.#last += 1;
@@ -60,7 +78,7 @@ export class Speech {
       made: (samples) => this.#give(id, samples),
       failed: (reason) => this.#fail(id, reason),
     });
-    this.#utterances.set(id, { name, decoder, given: 0, played: 0 });
+    this.#utterances.set(id, { name, decoder, given: 0, played: 0, begun: false });
     this.#open = id;
     this.#order({ kind: "open", id });
   }
@@ -80,7 +98,10 @@ export class Speech {
     void utterance.decoder.end().then(() => this.#order({ kind: "end", id }));
   }
 
-  /** The rest of the open utterance will not come. What is there is played, but it does not count as spoken. */
+  /**
+   * The rest of the open utterance will not come. What is there is played, and how much that was is told then; it
+   * does not count as spoken.
+   */
   cutOff(reason: string): void {
     const id = this.#open;
     this.#open = undefined;
@@ -111,12 +132,14 @@ export class Speech {
 
   #fail(id: number, reason: string): void {
     const utterance = this.#utterances.get(id);
-    if (!utterance) return;
+    if (!utterance || utterance.failed !== undefined) return;
     utterance.decoder.close();
-    this.#utterances.delete(id);
+    utterance.failed = reason;
     if (this.#open === id) this.#open = undefined;
     this.#order({ kind: "end", id });
-    this.#tell({ type: "speak.failed", utterance_id: utterance.name, reason });
+    if (utterance.given > 0) return;
+    this.#utterances.delete(id);
+    this.#failed(utterance.name, reason, 0);
   }
 
   #note({ kind, id, played }: SpeechNote): void {
@@ -125,17 +148,33 @@ export class Speech {
     const utterance = this.#utterances.get(id);
     if (!utterance) return;
     utterance.played = played;
-    const heard = { utterance_id: utterance.name, played_ms: Math.round((played * 1000) / RATE) };
+    utterance.begun = true;
     if (kind === "playing") {
-      this.#tell({ type: "playing", ...heard });
+      this.#tell({ type: "playing", ...progress(utterance) });
       return;
     }
     this.#utterances.delete(id);
-    if (kind === "cleared") this.#tell({ type: "playing", ...heard, interrupted: true });
-    else this.#tell({ type: "spoken", utterance_id: utterance.name });
+    const { utterance_id, played_ms } = progress(utterance);
+    if (kind === "cleared") this.#end({ type: "playing", utterance_id, played_ms, interrupted: true });
+    else if (utterance.failed === undefined) this.#end({ type: "spoken", utterance_id });
+    else this.#failed(utterance_id, utterance.failed, played_ms);
+  }
+
+  #failed(name: string, reason: string, playedMs: number): void {
+    this.#end({ type: "speak.failed", utterance_id: name, reason, played_ms: playedMs });
+  }
+
+  #end(ending: Ending): void {
+    this.#ended.push(ending);
+    if (this.#ended.length > MAX_REMEMBERED) this.#ended.shift();
+    this.#tell(ending);
   }
 
   #order(order: SpeechOrder, transfer: Transferable[] = []): void {
     this.#port.postMessage(order, transfer);
   }
+}
+
+function progress({ name, played }: Utterance): { utterance_id: string; played_ms: number } {
+  return { utterance_id: name, played_ms: Math.round((played * 1000) / RATE) };
 }

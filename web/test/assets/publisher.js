@@ -31,6 +31,9 @@ globalThis.publish = async ({ colour, hertz }) => {
   globalThis.freeze = (now) => {
     frozen = now;
   };
+  globalThis.hush = (now) => {
+    volume.gain.value = now ? 0 : 0.5;
+  };
   globalThis.offer = async () => {
     peer?.close();
     peer = new RTCPeerConnection();

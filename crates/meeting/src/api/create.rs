@@ -25,6 +25,9 @@ const MAX_GREETING_CHARS: usize = 500;
 const MAX_ID_CHARS: usize = 128;
 /// The metadata is kept with the meeting and shown in every list.
 const MAX_METADATA_BYTES: usize = 16 * 1024;
+/// Deeper than anything that is meant for people. Meetings are stored and passed on some levels further down, and
+/// what reads them there stops at 128 levels.
+const MAX_METADATA_DEPTH: usize = 32;
 /// A start further away than this is a mistake.
 const MAX_AHEAD_DAYS: i64 = 366;
 
@@ -97,6 +100,15 @@ impl CreateMeeting {
                 "must have at most 16 KiB as JSON",
             ));
         }
+        if metadata
+            .values()
+            .any(|value| !is_flat(value, MAX_METADATA_DEPTH))
+        {
+            errors.push(FieldError::new(
+                "metadata",
+                format!("must be nested at most {MAX_METADATA_DEPTH} levels deep"),
+            ));
+        }
         check_text("title", self.title.as_deref(), MAX_TITLE_CHARS, &mut errors);
         let asked = self.agent.unwrap_or_default();
         for (field, value, limit) in [
@@ -156,6 +168,15 @@ impl CreateMeeting {
     }
 }
 
+/// Tells whether a value has at most so many levels below it.
+fn is_flat(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(values) => levels > 0 && values.iter().all(|v| is_flat(v, levels - 1)),
+        Value::Object(fields) => levels > 0 && fields.values().all(|v| is_flat(v, levels - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
 fn parse_start(text: &str, now: Timestamp) -> Result<Timestamp, &'static str> {
     let start: Timestamp = text
         .parse()
@@ -210,6 +231,22 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(booking.join_at().to_string(), "2026-12-01T14:57:00Z");
+    }
+
+    #[test]
+    fn metadata_is_nested_only_so_deep() {
+        let nested = |levels: usize| {
+            let deep = (0..levels).fold(Value::Null, |inner, level| match level % 2 {
+                0 => serde_json::json!([inner]),
+                _ => serde_json::json!({ "x": inner }),
+            });
+            book(serde_json::json!({
+                "meeting_url": "https://meet.google.com/abc-defg-hij", "metadata": { "x": deep },
+            }))
+        };
+        assert!(nested(MAX_METADATA_DEPTH).is_ok());
+        let problem = nested(MAX_METADATA_DEPTH + 1).unwrap_err();
+        assert_eq!(problem.errors[0].field, "metadata");
     }
 
     #[test]

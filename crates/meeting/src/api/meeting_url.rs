@@ -26,6 +26,12 @@ pub fn platform_of(meeting_url: &str) -> Result<Platform, &'static str> {
         return Err("must carry neither user information nor a port");
     }
     let host = url.host_str().unwrap_or_default();
+    // Nothing is taken that this parser had to mend: another one may mend it into another host.
+    let written = meeting_url.get("https://".len()..).unwrap_or_default();
+    let written = written.split(['/', '?', '#']).next().unwrap_or_default();
+    if !written.eq_ignore_ascii_case(host) {
+        return Err("must have `https://` and then its host, written out plainly");
+    }
     let platform = platform_of_host(host)
         .ok_or("must be a meeting on Zoom, Google Meet, Microsoft Teams or Webex")?;
     if url.path() == "/" {
@@ -109,6 +115,31 @@ mod tests {
             "https://evilzoom.us/j/1",
             "https://user@zoom.us/j/1",
             "https://zoom.us:8443/j/1",
+            "https://zoom.us:443/j/1",
+            "https://zoom.us:/j/1",
+            "https://@zoom.us/j/1",
+            "https://:@zoom.us/j/1",
+            "https://user:secret@zoom.us/j/1",
+            "https:zoom.us/j/1",
+            "https:/zoom.us/j/1",
+            "https:///zoom.us/j/1",
+            "//zoom.us/j/1",
+            "https://zoom%2eus/j/1",
+            "https://zoom.us%2f.evil.example/j/1",
+            "https://zoom.us%00.evil.example/j/1",
+            "https://zoom\u{3002}us/j/1",
+            "https://\u{ff5a}oom.us/j/1",
+            "https://zo\u{ad}om.us/j/1",
+            "https://z\u{43e}\u{43e}m.us/j/1",
+            "https://xn--zm-fmca.us/j/1",
+            "https://zoom.us./j/1",
+            "https://[::1]/j/1",
+            "https://[::ffff:127.0.0.1]/j/1",
+            "https://2130706433/j/1",
+            "https://0x7f.1/j/1",
+            "https://evil.example#@zoom.us/j/1",
+            "https://evil.example?.zoom.us/j/1",
+            "file:///zoom.us/j/1",
             "https://127.0.0.1/j/1",
             "https://docs.google.com/x",
             "javascript:alert(1)",

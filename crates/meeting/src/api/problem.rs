@@ -25,6 +25,10 @@ pub struct Problem {
     #[serde(skip)]
     #[schema(ignore)]
     pub allow: Option<&'static str>,
+    /// After how many seconds it may be tried again, for the `Retry-After` header of a 429.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub retry_after: Option<u32>,
 }
 
 /// What is wrong with one field.
@@ -57,6 +61,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             allow: None,
+            retry_after: None,
         }
     }
 
@@ -97,6 +102,14 @@ impl Problem {
     /// The meeting's situation does not allow it (409).
     pub fn conflict(code: &str, detail: impl Into<String>) -> Self {
         Self::new(409, code, detail)
+    }
+
+    /// The caller asks too often (429); it may try again after so many seconds.
+    pub fn rate_limited(detail: &str, seconds: u32) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..Self::new(429, "rate_limited", detail)
+        }
     }
 
     /// Something of ours failed (500); the cause is in the log, not in the answer.

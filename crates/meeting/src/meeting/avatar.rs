@@ -23,7 +23,7 @@ use super::{
     },
 };
 use crate::{
-    http::{CallError, FailureKind},
+    http::{Advice, CallError, FailureKind},
     page::ToPage,
     vendors::{
         avatar::{AvatarProvider, AvatarSession, AvatarSessionId, Opening},
@@ -142,6 +142,15 @@ impl BotManager<'_> {
         }
     }
 
+    /// Whether the session that an order is to ask the vendor for is not wanted any more; then it is forgotten.
+    pub(super) fn gives_up_opening(&mut self, id: EffectId) -> bool {
+        let Some((index, true)) = self.starting(id) else {
+            return false;
+        };
+        self.meeting.avatar.sessions.remove(index);
+        true
+    }
+
     fn starting(&self, id: EffectId) -> Option<(usize, bool)> {
         let mut sessions = self.meeting.avatar.sessions.iter().enumerate();
         sessions.find_map(|(index, session)| match session.stage {
@@ -229,12 +238,7 @@ impl BotManager<'_> {
             return;
         };
         if live && times < limits::MAX_AVATAR_STOPS {
-            self.meeting.avatar.sessions[index].stage = SessionStage::Stopping {
-                effect: None,
-                again_at: Some(after(self.now, limits::AVATAR_STOP_PAUSE)),
-                times,
-            };
-            return;
+            return self.stop_later(index, times, limits::AVATAR_STOP_PAUSE);
         }
         if live {
             self.not_stopped(index, "the vendor goes on listing it");
@@ -248,11 +252,24 @@ impl BotManager<'_> {
         }
     }
 
-    /// The vendor could not be told to stop a session, in an hour.
+    /// The vendor could not be told to stop a session, in an hour; or it refused, as a firewall does for a while.
     pub(super) fn avatar_stop_failed(&mut self, id: EffectId, error: &CallError) {
-        if let Some((index, _)) = self.stopping(id) {
+        let Some((index, times)) = self.stopping(id) else {
+            return;
+        };
+        if error.advice == Advice::GiveUp && times < limits::MAX_AVATAR_STOPS {
+            self.stop_later(index, times, limits::AVATAR_REFUSED_STOP_PAUSE);
+        } else {
             self.not_stopped(index, &error.reason);
         }
+    }
+
+    fn stop_later(&mut self, index: usize, times: u32, pause: Duration) {
+        self.meeting.avatar.sessions[index].stage = SessionStage::Stopping {
+            effect: None,
+            again_at: Some(after(self.now, pause)),
+            times,
+        };
     }
 
     fn not_stopped(&mut self, index: usize, why: &str) {
@@ -325,7 +342,7 @@ impl BotManager<'_> {
         avatar.given_up |= last || avatar.failures >= limits::MAX_AVATAR_FAILURES;
     }
 
-    fn live(&self, id: &AvatarSessionId) -> Option<usize> {
+    pub(super) fn live(&self, id: &AvatarSessionId) -> Option<usize> {
         let sessions = self.meeting.avatar.sessions.iter();
         let live = |session: &Session| session.is_live() && session.id() == Some(id);
         sessions.clone().position(live)
@@ -429,10 +446,16 @@ impl BotManager<'_> {
     }
 
     /// The page shows a session.
-    pub(super) fn avatar_seen(&mut self, id: &str) {
-        self.improve(&AvatarSessionId(id.to_owned()), |session| {
-            session.seen = session.joined;
-        });
+    pub(super) fn avatar_seen(&mut self, id: &AvatarSessionId) {
+        self.doubt_is_seen(id);
+        self.improve(id, |session| session.seen = session.joined);
+    }
+
+    /// The page has heard sound from a session.
+    pub(super) fn avatar_heard(&mut self, id: &AvatarSessionId) {
+        let Some(index) = self.live(id) else { return };
+        self.meeting.avatar.sessions[index].heard = true;
+        self.doubt_is_heard(id);
     }
 
     fn improve(&mut self, id: &AvatarSessionId, change: impl FnOnce(&mut Session)) {
@@ -565,6 +588,7 @@ impl Session {
             due: None,
             joined: false,
             seen: false,
+            heard: false,
             linked: false,
             keep_alive_at: None,
         }

@@ -37,7 +37,10 @@ impl<'m> BotManager<'m> {
     /// Gives every kind of event to the part that owns it.
     pub(super) fn take_in(&mut self, event: Event) {
         match event {
-            Event::Restored => {
+            Event::Restored { page_connected } => {
+                if !page_connected {
+                    self.resume_page();
+                }
                 self.resume_effects();
                 self.resume_listening();
                 self.resume_avatar();
@@ -175,7 +178,7 @@ impl<'m> BotManager<'m> {
         if self.meeting.removals.contains_key(id) {
             if gone {
                 self.removal_seen(id);
-            } else if over || !own {
+            } else if over || !own || self.meeting.leaving {
                 self.remove_again(id);
             }
             // A bot that was replaced by one that joins now has left; that is not the end of the meeting.

@@ -285,16 +285,6 @@ pub struct Step {
     pub refusal: Option<Refusal>,
 }
 
-impl Step {
-    /// Tells whether there is anything to store beside the meeting.
-    pub fn has_something_to_store(&self) -> bool {
-        !self.timeline.is_empty()
-            || !self.segments.is_empty()
-            || !self.clips_done.is_empty()
-            || self.utterance_ended
-    }
-}
-
 /// What the bot's page is told. It is not stored: the page's socket does not survive its instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageOrder {

@@ -28,6 +28,9 @@ impl BotManager<'_> {
     }
 
     fn start(&mut self, id: EffectId, attempt: u32, effect: Effect) {
+        if matches!(effect, Effect::OpenAvatar { .. }) && self.gives_up_opening(id) {
+            return;
+        }
         let until = after(self.now, lease(&effect));
         self.meeting.effects.insert(
             id,

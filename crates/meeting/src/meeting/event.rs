@@ -23,7 +23,10 @@ use crate::{
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
     /// A fresh instance of the shell took the meeting over; what was under way is lost.
-    Restored,
+    Restored {
+        /// Whether the bot's page is still connected: its socket outlives an instance, but not the runtime.
+        page_connected: bool,
+    },
     /// The alarm rang; harmless when it is early or repeated.
     Woke,
     /// `POST …/join`.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     page::{FromPage, PageAgent, Pose, Reaction, ToPage},
-    vendors::avatar::AvatarSessionId,
+    vendors::{avatar::AvatarSessionId, reason::tidy},
 };
 
 /// The provider whose face the page draws itself.
@@ -69,6 +69,15 @@ impl BotManager<'_> {
         self.page_lost();
     }
 
+    /// After a restart without the page's socket. Nobody was there to come back to, so the page is waited for anew.
+    pub(super) fn resume_page(&mut self) {
+        self.page_disconnected();
+        if let Some(missing) = &mut self.meeting.page.missing_since {
+            *missing = self.now;
+        }
+        self.await_page_return();
+    }
+
     fn page_lost(&mut self) {
         let page = &mut self.meeting.page;
         if page.ready {
@@ -104,17 +113,21 @@ impl BotManager<'_> {
             FromPage::SpeakFailed {
                 utterance_id,
                 reason,
-            } => self.page_failed(&utterance_id, &reason),
+                played_ms,
+            } => self.page_failed(&utterance_id, &reason, played_ms),
             FromPage::SoundBlocked => self.warn(
                 WarningCode::SoundBlocked,
                 "the browser of the bot's page does not let it play sound",
             ),
-            FromPage::AvatarTracks { session, .. } => self.avatar_seen(&session),
+            FromPage::AvatarTracks { session, .. } => {
+                self.avatar_seen(&AvatarSessionId(session));
+            }
+            FromPage::AvatarHeard { session } => self.avatar_heard(&AvatarSessionId(session)),
             FromPage::VideoFrozen { session } => {
                 self.session_failed(&AvatarSessionId(session), "its picture stands still");
             }
             FromPage::AvatarDisconnected { session, reason } => {
-                let why = format!("the page lost its room: {reason}");
+                let why = format!("the page lost its room: {}", tidy(&reason));
                 self.session_failed(&AvatarSessionId(session), &why);
             }
             FromPage::Pong | FromPage::Unknown => {}

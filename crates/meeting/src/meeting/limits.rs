@@ -113,8 +113,8 @@ pub const LAST_SOUND_PATIENCE: Duration = Duration::from_secs(5);
 /// The page must begin to play within this time, and be done this much after the length of what it plays.
 pub const PAGE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A page that is back plays on without being asked, and tells how far it is four times a second; one that tells
-/// nothing for this long was loaded again and knows of nothing.
+/// A page that is back plays on without being asked, and says right after `ready` what plays and what has ended; one
+/// that says nothing for this long was loaded again and knows of nothing.
 pub const PAGE_RESUME_PATIENCE: Duration = Duration::from_millis(750);
 
 /// A page that was told to stop says within this time how much was heard; it needs one round trip.
@@ -160,6 +160,9 @@ pub const AVATAR_KEEP_ALIVE: Duration = Duration::from_mins(1);
 pub const MAX_AVATAR_STOPS: u32 = 5;
 /// See [`MAX_AVATAR_STOPS`].
 pub const AVATAR_STOP_PAUSE: Duration = Duration::from_secs(5);
+/// The pause after a refusal to stop a session: a firewall's may last some minutes, and a session without anything to
+/// do ends of itself after five.
+pub const AVATAR_REFUSED_STOP_PAUSE: Duration = Duration::from_mins(1);
 
 /// The avatar must begin to say what it was given within this time. Its socket notices in 3.5 s; this is for a socket
 /// that notices nothing.
@@ -167,6 +170,14 @@ pub const AVATAR_BEGIN_PATIENCE: Duration = Duration::from_secs(6);
 
 /// The end of what the avatar says must be told this long after it is due; its socket notices in 2 s.
 pub const AVATAR_END_PATIENCE: Duration = Duration::from_secs(8);
+
+/// Whether a greeting that the avatar may have said was heard the page tells within this time of showing the avatar:
+/// the avatar begins within a second, and the page listens four times a second.
+pub const AVATAR_DOUBT_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Text that the vendor has taken counts as heard this long after, unless the page has heard it before that: the avatar
+/// begins within a second, and a call that ends sooner ends before the first word.
+pub const AVATAR_TEXT_HEARD: Duration = Duration::from_secs(1);
 
 /// A call that makes the avatar say a text is answered, or counts as lost, within this time.
 pub const AVATAR_CALL_PATIENCE: Duration = Duration::from_mins(2);

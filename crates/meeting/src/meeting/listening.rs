@@ -285,9 +285,9 @@ impl BotManager<'_> {
 
     /// Takes in what Recall transcribed, where nobody else listens or did.
     pub(super) fn heard(&mut self, partial: bool, spoken: SpokenSegment) {
-        if self.is_heard_elsewhere(&spoken) {
+        let Some(spoken) = self.not_heard_elsewhere(spoken) else {
             return;
-        }
+        };
         let id = format!("seg_{}", self.meeting.segments + 1);
         let mut segment = Segment::from_spoken(id, spoken);
         let origin = self.meeting.listening.origin.unwrap_or_default();
@@ -301,13 +301,20 @@ impl BotManager<'_> {
         }
     }
 
-    /// Two transcribers must not tell the same words twice.
-    fn is_heard_elsewhere(&self, spoken: &SpokenSegment) -> bool {
+    /// Two transcribers must not tell the same words twice; of a line that ours heard in part, the rest is left.
+    fn not_heard_elsewhere(&self, spoken: SpokenSegment) -> Option<SpokenSegment> {
         let listening = &self.meeting.listening;
-        let covered = listening
-            .origin
-            .is_some_and(|origin| spoken.end - origin <= listening.heard_until + OVERLAP_SECONDS);
-        listening.state.is_on() || covered
+        if listening.state.is_on() {
+            return None;
+        }
+        let Some(origin) = listening.origin else {
+            return Some(spoken);
+        };
+        let until = origin + listening.heard_until;
+        if spoken.end <= until + OVERLAP_SECONDS {
+            return None;
+        }
+        spoken.after(until)
     }
 
     fn store_segment(&mut self, segment: Segment) {

@@ -45,6 +45,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -106,7 +107,7 @@ impl Meeting {
             index_stale: false,
             revision: 1,
             updated_at: now,
-            booking,
+            booking: Arc::new(booking),
         };
         let mut step = Step::default();
         let mut manager = BotManager::new(&mut meeting, &mut step, now);

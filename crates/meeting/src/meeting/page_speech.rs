@@ -16,7 +16,7 @@ use super::{
     speech::first_chars,
     state::{PageTurn, Purpose, SpeechStage, Utterance, UtteranceState, Via},
 };
-use crate::{ids::UtteranceId, page::ToPage};
+use crate::{ids::UtteranceId, page::ToPage, vendors::reason::tidy};
 
 /// What is known of an utterance that the page has: the fields of [`SpeechStage::OnPage`].
 #[derive(Clone, Copy)]
@@ -122,10 +122,19 @@ impl BotManager<'_> {
     /// The page has played an utterance to its end.
     pub(super) fn page_spoken(&mut self, id: &UtteranceId) {
         let Some((utterance, known)) = self.first_on_page(id) else {
-            return;
+            return self.spoken_after_all(id);
         };
         self.heard_greeting_on_page(&utterance);
         self.end_on_page(UtteranceState::Spoken, known.duration_ms);
+    }
+
+    /// The page, long away, has played what was given up in the meantime: it need not be written any more.
+    fn spoken_after_all(&mut self, id: &UtteranceId) {
+        let Some(utterance) = self.take_from_chat(|utterance| utterance.id == *id) else {
+            return;
+        };
+        self.heard_greeting_on_page(&utterance);
+        self.finish(&utterance, UtteranceState::Spoken, Some(Via::Page), None);
     }
 
     /// The page has stopped an utterance after this much of it.
@@ -143,15 +152,20 @@ impl BotManager<'_> {
         self.end_on_page(UtteranceState::Interrupted, heard);
     }
 
-    /// The page cannot play an utterance, or not to its end.
-    pub(super) fn page_failed(&mut self, id: &UtteranceId, reason: &str) {
-        let Some((_, known)) = self.first_on_page(id) else {
+    /// The page cannot play an utterance, or not beyond this much of it.
+    pub(super) fn page_failed(&mut self, id: &UtteranceId, reason: &str, played_ms: u64) {
+        let Some((utterance, known)) = self.first_on_page(id) else {
             return;
         };
+        if played_ms > 0 {
+            self.heard_greeting_on_page(&utterance);
+            let heard = played_ms.min(known.duration_ms);
+            return self.end_on_page(UtteranceState::Interrupted, heard);
+        }
         if known.since.is_some() || known.turn == PageTurn::Halt {
             return self.cut_off_on_page();
         }
-        let reason = first_chars(reason, limits::MAX_NOTED_CHARS);
+        let reason = first_chars(&tidy(reason), limits::MAX_NOTED_CHARS);
         self.fall_back_to_chat(0, &format!("the bot's page could not play it: {reason}"));
     }
 

@@ -1,7 +1,7 @@
 //! Sending bots away: the meeting's own on request, and any that should not be there.
 //!
 //! A bot that was not dispatched yet is deleted, any other one is told to leave; when Recall says that it is
-//! the other way round, the other way is taken.
+//! the other way round, the other way is taken, and kept to until Recall says otherwise.
 
 use std::time::Duration;
 
@@ -36,30 +36,15 @@ impl BotManager<'_> {
             format!("a bot is sent away: {why}"),
             &json!({ "bot_id": bot_id }),
         );
-        self.meeting.removals.insert(
-            bot_id.clone(),
-            Removal {
-                since: self.now,
-                attempts: 0,
-                retry_at: None,
-                done: false,
-            },
-        );
-        if self.is_undispatched(bot_id) {
-            self.try_removal(
-                bot_id,
-                Effect::DeleteBot {
-                    bot_id: bot_id.clone(),
-                },
-            );
-        } else {
-            self.try_removal(
-                bot_id,
-                Effect::LeaveCall {
-                    bot_id: bot_id.clone(),
-                },
-            );
-        }
+        let removal = Removal {
+            since: self.now,
+            attempts: 0,
+            retry_at: None,
+            done: false,
+            not_started: self.is_undispatched(bot_id),
+        };
+        self.meeting.removals.insert(bot_id.clone(), removal);
+        self.try_removal(bot_id);
     }
 
     /// A bot that was sent away still reports from the call: leaving takes some seconds, but not longer.
@@ -69,6 +54,7 @@ impl BotManager<'_> {
         };
         if removal.done && after(removal.since, limits::LEAVING_TIME) <= self.now {
             removal.done = false;
+            removal.not_started = false;
             removal.since = self.now;
             removal.retry_at = Some(self.now);
         }
@@ -92,10 +78,16 @@ impl BotManager<'_> {
         own.is_some_and(|bot| bot.code.is_none() && bot.join_at.is_some_and(|at| at > self.now))
     }
 
-    fn try_removal(&mut self, bot_id: &BotId, effect: Effect) {
-        if let Some(removal) = self.meeting.removals.get_mut(bot_id) {
+    fn try_removal(&mut self, bot_id: &BotId) {
+        let bot_id = bot_id.clone();
+        if let Some(removal) = self.meeting.removals.get_mut(&bot_id) {
             removal.attempts += 1;
             removal.retry_at = None;
+            let effect = if removal.not_started {
+                Effect::DeleteBot { bot_id }
+            } else {
+                Effect::LeaveCall { bot_id }
+            };
             self.order(effect);
         }
     }
@@ -111,12 +103,7 @@ impl BotManager<'_> {
             .map(|(id, _)| id.clone())
             .collect();
         for bot_id in due {
-            self.try_removal(
-                &bot_id,
-                Effect::LeaveCall {
-                    bot_id: bot_id.clone(),
-                },
-            );
+            self.try_removal(&bot_id);
         }
     }
 
@@ -144,30 +131,23 @@ impl BotManager<'_> {
                 }
             }
             (Effect::DeleteBot { .. }, FailureKind::AlreadyDispatched) => {
-                self.take_the_other_way(
-                    bot_id,
-                    Effect::LeaveCall {
-                        bot_id: bot_id.clone(),
-                    },
-                );
+                self.take_the_other_way(bot_id, false);
             }
             (Effect::LeaveCall { .. }, FailureKind::NotStarted) => {
-                self.take_the_other_way(
-                    bot_id,
-                    Effect::DeleteBot {
-                        bot_id: bot_id.clone(),
-                    },
-                );
+                self.take_the_other_way(bot_id, true);
             }
             _ => self.retry_removal_at(bot_id, limits::REMOVAL_PAUSE),
         }
     }
 
     /// At once the first time; after that Recall may be between the two states, so after a pause.
-    fn take_the_other_way(&mut self, bot_id: &BotId, effect: Effect) {
-        let attempts = self.meeting.removals.get(bot_id).map_or(0, |r| r.attempts);
-        if attempts <= 2 {
-            self.try_removal(bot_id, effect);
+    fn take_the_other_way(&mut self, bot_id: &BotId, not_started: bool) {
+        let Some(removal) = self.meeting.removals.get_mut(bot_id) else {
+            return;
+        };
+        removal.not_started = not_started;
+        if removal.attempts <= 2 {
+            self.try_removal(bot_id);
         } else {
             self.retry_removal_at(bot_id, limits::DISPATCH_PAUSE);
         }

@@ -1,5 +1,7 @@
 //! The stored form of a meeting.
 
+use std::mem;
+
 use super::state::{Meeting, SNAPSHOT_VERSION};
 use crate::transcript::Segment;
 
@@ -39,13 +41,21 @@ impl Meeting {
     /// Tells whether the snapshot of this meeting as it was before one event, together with the segments that the
     /// event brought, tells all of it. Most of what is heard changes nothing else, and a segment alone is much cheaper
     /// to store.
-    pub fn is_recalled_from(&self, before: &Self) -> bool {
-        let mut same = before.clone();
-        same.segments = self.segments;
-        same.listening.heard_until = self.listening.heard_until;
-        same.revision = self.revision;
-        same.updated_at = self.updated_at;
-        same == *self
+    pub fn is_recalled_from(&mut self, before: &Self) -> bool {
+        // A copy to compare with would cost as much as the event itself, so these are put back instead.
+        let segments = mem::replace(&mut self.segments, before.segments);
+        let heard_until = mem::replace(
+            &mut self.listening.heard_until,
+            before.listening.heard_until,
+        );
+        let revision = mem::replace(&mut self.revision, before.revision);
+        let updated_at = mem::replace(&mut self.updated_at, before.updated_at);
+        let same = *self == *before;
+        self.segments = segments;
+        self.listening.heard_until = heard_until;
+        self.revision = revision;
+        self.updated_at = updated_at;
+        same
     }
 
     /// Takes in the stored segment with the highest number, which a snapshot may not know of.

@@ -112,7 +112,9 @@ impl BotManager<'_> {
                 Some(utterance.from_ms + heard_on_page(&utterance.progress, self.now))
             }
             SpeechStage::OnAvatar { .. } => Some(heard_from_avatar(&utterance.progress, self.now)),
-            SpeechStage::Starting { .. } | SpeechStage::Halting { .. } => None,
+            SpeechStage::Starting { .. }
+            | SpeechStage::Halting { .. }
+            | SpeechStage::InDoubt { .. } => None,
             SpeechStage::Text
             | SpeechStage::Synthesizing { .. }
             | SpeechStage::Ready { .. }
@@ -137,6 +139,7 @@ impl BotManager<'_> {
             | SpeechStage::Mute
             | SpeechStage::OnPage { .. }
             | SpeechStage::OnAvatar { effect: None, .. }
+            | SpeechStage::InDoubt { .. }
             | SpeechStage::Playing { .. } => {}
         }
         self.finish(utterance, state, via_of(utterance), heard);
@@ -269,6 +272,7 @@ impl BotManager<'_> {
             | SpeechStage::Playing { .. }
             | SpeechStage::OnPage { .. }
             | SpeechStage::OnAvatar { .. }
+            | SpeechStage::InDoubt { .. }
             | SpeechStage::Mute
             | SpeechStage::Chatting { .. } => return,
         };
@@ -310,6 +314,7 @@ impl BotManager<'_> {
             | SpeechStage::Mute
             | SpeechStage::OnPage { .. }
             | SpeechStage::OnAvatar { .. }
+            | SpeechStage::InDoubt { .. }
             | SpeechStage::Playing { .. } => false,
         })
     }
@@ -469,6 +474,10 @@ impl BotManager<'_> {
         greeting.state = GreetingState::Sent;
         greeting.via = Some(via);
         greeting.at = Some(self.now);
+        if via != Via::Chat {
+            // It was heard after all.
+            greeting.reason = None;
+        }
     }
 
     /// `chat`.
@@ -491,6 +500,22 @@ impl BotManager<'_> {
             }
             (refusal, _) => self.step.refusal = refusal.or(Some(Refusal::NotInProgress)),
         }
+    }
+
+    /// Takes back an utterance that was to be written, as the room has heard it after all.
+    pub(super) fn take_from_chat(
+        &mut self,
+        wanted: impl Fn(&Utterance) -> bool,
+    ) -> Option<Utterance> {
+        let is_written =
+            |u: &Utterance| matches!(u.progress, SpeechStage::Mute | SpeechStage::Chatting { .. });
+        let mut speech = self.meeting.speech.iter();
+        let index = speech.position(|u| is_written(u) && wanted(u))?;
+        let utterance = self.meeting.speech.remove(index)?;
+        if let SpeechStage::Chatting { effect } = utterance.progress {
+            self.forget(effect);
+        }
+        Some(utterance)
     }
 
     /// A chat message was accepted: if it stood in for an utterance, that one is through.
@@ -557,6 +582,10 @@ impl BotManager<'_> {
                 (GreetingState::Skipped, "the bot was never in the call")
             };
             self.meeting.greeting.state = state;
+            // Without a reason so far there was no warning either.
+            if entered && self.meeting.greeting.reason.is_none() {
+                self.warn(WarningCode::GreetingFailed, reason);
+            }
             self.meeting
                 .greeting
                 .reason
@@ -576,10 +605,12 @@ impl Meeting {
 
     /// When the queue needs looking after.
     pub(super) fn speech_deadline(&self) -> Option<Timestamp> {
-        let mut due = self.greeting_deadline();
+        let due = [self.greeting_deadline(), self.text_heard_at()];
+        let mut due = due.into_iter().flatten().min();
         if let SpeechStage::Playing { until, .. }
         | SpeechStage::OnPage { until, .. }
-        | SpeechStage::OnAvatar { until, .. } = self.speech.front()?.progress
+        | SpeechStage::OnAvatar { until, .. }
+        | SpeechStage::InDoubt { until, .. } = self.speech.front()?.progress
         {
             due = Some(due.map_or(until, |at| at.min(until)));
         }
@@ -598,7 +629,9 @@ impl Meeting {
             SpeechStage::Text | SpeechStage::Synthesizing { .. } | SpeechStage::Ready { .. }
         );
         let entered = self.bot.as_ref()?.entered_at?;
-        (speech_may_come && self.is_in_call()).then(|| after(entered, limits::GREETING_PATIENCE))
+        // The rest of one that was cut off waits for its voice, not for the chat.
+        let is_awaited = speech_may_come && self.owes_greeting() && self.is_in_call();
+        is_awaited.then(|| after(entered, limits::GREETING_PATIENCE))
     }
 }
 
@@ -620,7 +653,7 @@ fn via_of(utterance: &Utterance) -> Option<Via> {
         | SpeechStage::Halting { .. }
         | SpeechStage::Playing { .. } => Some(Via::OutputAudio),
         SpeechStage::OnPage { .. } => Some(Via::Page),
-        SpeechStage::OnAvatar { .. } => Some(Via::Avatar),
+        SpeechStage::OnAvatar { .. } | SpeechStage::InDoubt { .. } => Some(Via::Avatar),
         SpeechStage::Chatting { .. } => Some(Via::Chat),
         SpeechStage::Text
         | SpeechStage::Synthesizing { .. }

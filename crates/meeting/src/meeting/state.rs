@@ -1,6 +1,9 @@
 //! What is stored of a meeting: one versioned snapshot, and the words its parts are described in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -286,6 +289,7 @@ pub(crate) struct Avatar {
 
 /// One session of the avatar.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Session {
     /// How far it is.
     pub stage: SessionStage,
@@ -303,6 +307,9 @@ pub(crate) struct Session {
     pub joined: bool,
     /// Whether the page sees it.
     pub seen: bool,
+    /// Whether the page has heard sound from it.
+    #[serde(default)]
+    pub heard: bool,
     /// Whether its socket takes orders.
     pub linked: bool,
     /// When it is next kept alive by a call.
@@ -482,6 +489,13 @@ pub(crate) enum SpeechStage {
         /// Whether it was told to stop.
         halting: bool,
     },
+    /// It is the greeting, the avatar may have said it, and the page is yet to tell whether it was heard.
+    InDoubt {
+        /// In which session.
+        session_id: AvatarSessionId,
+        /// When the page must have told.
+        until: Timestamp,
+    },
     /// It cannot be spoken and waits for a chat to be written to.
     Mute,
     /// It is being sent as chat instead.
@@ -618,6 +632,9 @@ pub(crate) struct Removal {
     pub retry_at: Option<Timestamp>,
     /// Whether Recall has confirmed that it is gone or leaving.
     pub done: bool,
+    /// Whether it had not started when that was last heard of, so that it is to be deleted.
+    #[serde(default)]
+    pub not_started: bool,
 }
 
 /// Everything that is remembered of a meeting, as one value.
@@ -628,7 +645,8 @@ pub(crate) struct Removal {
 )]
 pub struct Meeting {
     pub(super) version: u32,
-    pub(crate) booking: Booking,
+    /// Never changed, so that a copy of the meeting need not copy it.
+    pub(crate) booking: Arc<Booking>,
     pub(crate) status: Status,
     pub(crate) join_at: Timestamp,
     pub(super) creation: Creation,

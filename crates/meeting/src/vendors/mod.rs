@@ -7,5 +7,5 @@ pub mod deepgram;
 pub mod elevenlabs;
 pub mod heygen;
 pub mod liveavatar;
-mod reason;
+pub(crate) mod reason;
 pub mod recall;

@@ -1,4 +1,4 @@
-//! Makes a vendor's own words fit for a timeline: one short line without secrets.
+//! Makes the words of others, a vendor's or a page's, fit for a timeline: one short line without secrets.
 
 /// How much of a vendor's text is kept, in characters; enough for a sentence or two.
 const MAX_CHARACTERS: usize = 200;
@@ -21,7 +21,11 @@ pub(crate) fn code(text: &str) -> Option<String> {
 /// Shortens vendor text to one line, cuts URLs down to their host and stars what looks like a key.
 pub(crate) fn tidy(text: &str) -> String {
     let head = &text[..text.floor_char_boundary(MAX_BYTES)];
-    let words: Vec<String> = head.split_whitespace().map(tidy_word).collect();
+    let words = head.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(tidy_word)
+        .collect();
     let line = words.join(" ");
     match line.char_indices().nth(MAX_CHARACTERS) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -89,6 +93,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_terminal_would_obey_is_left_out() {
+        assert_eq!(
+            tidy("\u{1b}]0;owned\u{7}all is \u{9b}2Jwell\u{0}\r\n"),
+            "]0;owned all is 2Jwell"
+        );
+    }
+
+    #[test]
     fn long_and_broken_text_becomes_one_short_line() {
         let tidied = tidy(&"so many words\n\t".repeat(1_000));
         assert_eq!(tidied.chars().count(), MAX_CHARACTERS + 1);
@@ -97,8 +109,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics_or_grows_beyond_the_bound(text in "\\PC{0,600}") {
-            prop_assert!(tidy(&text).chars().count() <= MAX_CHARACTERS + 1);
+        fn no_text_panics_or_grows_beyond_the_bound(text: String) {
+            let tidied = tidy(&text);
+            prop_assert!(tidied.chars().count() <= MAX_CHARACTERS + 1);
+            prop_assert!(!tidied.contains(char::is_control));
         }
     }
 }

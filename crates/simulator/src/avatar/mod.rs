@@ -242,11 +242,34 @@ impl Avatars {
         request: &Request,
         body: &Value,
     ) -> Option<String> {
+        let stream = self.named_session(route, request, body);
+        let of_session = stream.and_then(|stream| stream.lock().meeting_id().map(str::to_owned));
+        of_session
+            .or_else(|| named_meeting(request.headers()))
+            .or_else(|| source_meeting(body).map(str::to_owned))
+    }
+
+    /// The avatar that a call is about: that of the session it names, or the one it asks for.
+    pub(crate) fn avatar_of(
+        &self,
+        route: &Route,
+        request: &Request,
+        body: &Value,
+    ) -> Option<String> {
+        let stream = self.named_session(route, request, body);
+        let of_session = stream.map(|stream| stream.lock().terms().avatar.clone());
+        of_session.or_else(|| body["avatar_id"].as_str().map(str::to_owned))
+    }
+
+    fn named_session(
+        &self,
+        route: &Route,
+        request: &Request,
+        body: &Value,
+    ) -> Option<&Arc<Stream>> {
         let id = body["session_id"].as_str().unwrap_or(&route.id);
         let by_token = || self.by_session_token(bearer(request.headers())?);
-        let stream = self.by_id(id).or_else(by_token);
-        let of_session = stream.and_then(|stream| stream.lock().meeting_id().map(str::to_owned));
-        of_session.or_else(|| named_meeting(request.headers()))
+        self.by_id(id).or_else(by_token)
     }
 
     /// Wakes the tasks of all sockets.
@@ -272,6 +295,11 @@ fn take_credit(credits: &mut Option<u32>) -> bool {
 pub(crate) fn named_meeting(headers: &HeaderMap) -> Option<String> {
     let header = headers.get("x-meeting-id")?;
     header.to_str().ok().map(str::to_owned)
+}
+
+/// The meeting that a client names in `HeyGen`'s field for where a session comes from.
+pub(crate) fn source_meeting(body: &Value) -> Option<&str> {
+    body["source"].as_str()?.split("meeting_id:").nth(1)
 }
 
 /// The credential of an `Authorization: Bearer` header.

@@ -22,20 +22,31 @@ const CLOSING: Duration = Duration::from_secs(5);
 const HALF_OPEN: Duration = Duration::from_mins(5);
 /// Without a deadline, look again this often.
 const IDLE: Duration = Duration::from_secs(1);
+/// A connection whose client was killed has ended before the client is back, but that may be read a moment later.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(10);
 
-/// Answers a handshake for a session that is live. It is cut at once if that is asked for.
+/// Answers a handshake for a session that is live. It is broken at once if that is asked for.
 pub(crate) async fn upgrade(
     world: Arc<World>,
     stream: Arc<Stream>,
     request: Request,
-    cut: bool,
+    broken: Option<AvatarFault>,
 ) -> Response<Body> {
     let (mut parts, _) = request.into_parts();
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.on_upgrade(async move |socket| {
+            let ended = async {
+                while stream.lock().has_socket() {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            // If it has not, opening the second is noted as wrong.
+            let _ = tokio::time::timeout(READ_WITHIN, ended).await;
             let number = stream.lock().socket_opened(world.clock.now());
-            if cut {
-                stream.lock().fault(&AvatarFault::Abort, world.clock.now());
+            if let Some(fault) = broken {
+                stream.lock().fault(&fault, world.clock.now());
             }
             write_news(&world, &stream);
             run(socket, number, &world, &stream).await;

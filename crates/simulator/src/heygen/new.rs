@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::refusals::{refuse, wrong};
 use super::{one_of, unknown_field};
 use crate::answer::Answer;
-use crate::avatar::{AvatarHabits, AvatarProvider, Wanted};
+use crate::avatar::{AvatarHabits, AvatarProvider, Wanted, source_meeting};
 
 const KNOWN: [&str; 17] = [
     "version",
@@ -71,12 +71,9 @@ pub(super) fn read(
     if habits.unknown_avatars.contains(&avatar) {
         return Err(refuse(404, 10_012, "avatar not found"));
     }
-    let source = body["source"]
-        .as_str()
-        .and_then(|source| source.split("meeting_id:").nth(1));
     Ok(Wanted {
         provider: AvatarProvider::HeyGen,
-        meeting_id: source.map(str::to_owned).or(meeting_id),
+        meeting_id: source_meeting(body).map(str::to_owned).or(meeting_id),
         avatar,
         request: body.clone(),
         longest: habits.longest_session,

@@ -8,10 +8,12 @@ mod link;
 mod speaking;
 mod watching;
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -33,6 +35,8 @@ const STUCK: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(70);
 /// Facts that wait for a socket; the page has the same bound.
 const MOST_WAITING: usize = 64;
+/// Ends of utterances that are told again; the page has the same bound.
+const MOST_REMEMBERED: usize = 8;
 /// Without anything due, look again this often: the clock may have been moved.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -79,6 +83,8 @@ struct Stage {
     watching: Watching,
     /// Facts that wait for the next hello.
     waiting: Vec<Value>,
+    /// How the last utterances ended: told again after every hello.
+    ended: VecDeque<Value>,
     greeted: bool,
     /// Since the server pinged first, its silence means something.
     pings: bool,
@@ -95,6 +101,7 @@ impl Stage {
             speaking: Speaking::new(scale, habits.sound_blocked),
             watching: Watching::new(scale),
             waiting: Vec::new(),
+            ended: VecDeque::new(),
             greeted: false,
             pings: false,
         }
@@ -287,7 +294,7 @@ impl Stage {
         }
         let now = job.world.clock.now();
         match kind {
-            "hello" => self.greet(),
+            "hello" => self.greet(now),
             "ping" => {
                 self.pings = true;
                 vec![json!({ "type": "pong" })]
@@ -299,17 +306,23 @@ impl Stage {
                 self.watching.leave(job, session, now, audible);
                 Vec::new()
             }
-            "speak.start" => self.speaking.start(&message),
+            "speak.start" => {
+                let id = &message["utterance_id"];
+                self.ended.retain(|ending| ending["utterance_id"] != *id);
+                self.speaking.start(&message)
+            }
             "speak.end" => self.speaking.end(&message),
             "interrupt" => self.speaking.interrupt(job, now),
             _ => Vec::new(),
         }
     }
 
-    fn greet(&mut self) -> Vec<Value> {
+    fn greet(&mut self, now: Timestamp) -> Vec<Value> {
         self.greeted = true;
         let mut facts = vec![json!({ "type": "ready" })];
         facts.append(&mut self.waiting);
+        facts.extend(self.ended.iter().cloned());
+        facts.extend(self.speaking.progress(now));
         if self.speaking.is_blocked() {
             facts.push(json!({ "type": "sound.blocked" }));
         }
@@ -322,6 +335,7 @@ impl Stage {
             self.keep(fact);
             return Ok(());
         }
+        self.remember(&fact);
         let sent = tokio::time::timeout(STUCK, socket.send(Message::text(fact.to_string()))).await;
         job.note(PageNews::Said(fact));
         if matches!(sent, Ok(Ok(()))) {
@@ -331,14 +345,30 @@ impl Stage {
         }
     }
 
-    /// Keeps a fact for the next connection; progress is not worth keeping.
+    /// Keeps a fact for the next connection, unless it is about speech and told then anyway.
     fn keep(&mut self, fact: Value) {
-        if fact["type"] == "playing" && fact["interrupted"] != true {
-            return;
+        if fact["utterance_id"].is_string() {
+            return self.remember(&fact);
         }
         self.waiting.push(fact);
         if self.waiting.len() > MOST_WAITING {
             self.waiting.remove(0);
+        }
+    }
+
+    /// Remembers how an utterance ended.
+    fn remember(&mut self, fact: &Value) {
+        let ends = match fact["type"].as_str() {
+            Some("spoken" | "speak.failed") => true,
+            Some("playing") => fact["interrupted"] == true,
+            _ => false,
+        };
+        if !ends || self.ended.contains(fact) {
+            return;
+        }
+        self.ended.push_back(fact.clone());
+        if self.ended.len() > MOST_REMEMBERED {
+            self.ended.pop_front();
         }
     }
 

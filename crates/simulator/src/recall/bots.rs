@@ -8,10 +8,22 @@ use super::create::{self, BotRequest};
 use super::fields::FieldError;
 use super::ids::Ids;
 use super::{Model, refusals, views};
-use crate::answer::Answer;
+use crate::answer::{Answer, Request};
+use crate::operation::{Operation, Route};
 
 /// Bots per page of a list.
 const PAGE: usize = 100;
+
+/// The meeting whose bots a list is asked for, if it is.
+pub(crate) fn filtered_meeting(route: &Route, request: &Request) -> Option<String> {
+    if route.operation != Operation::ListBots {
+        return None;
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let found = pairs.find(|(name, _)| name == "metadata__meeting_id");
+    found.map(|(_, id)| id.into_owned())
+}
 
 impl Model {
     pub(super) fn create_bot(&mut self, body: &Value, now: Timestamp) -> Answer {

@@ -47,6 +47,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub(crate) use self::bots::filtered_meeting;
 pub(crate) use self::ears::Order;
 pub(crate) use self::frames::Outgoing;
 pub use self::heard::{Heard, HeardAudio, HeardPage, PageVoice};
@@ -319,6 +320,11 @@ impl Model {
 
     pub(crate) fn bots(&self) -> Vec<BotState> {
         self.bots.values().map(BotState::of).collect()
+    }
+
+    pub(crate) fn bots_for(&self, meeting_url: &str) -> Vec<BotState> {
+        let sent = |bot: &&Bot| bot.request.meeting_url.raw == meeting_url;
+        self.bots.values().filter(sent).map(BotState::of).collect()
     }
 
     pub(crate) fn bot(&self, id: &str) -> Option<BotState> {

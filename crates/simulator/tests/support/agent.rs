@@ -101,11 +101,16 @@ impl Agent {
 
     /// Sends an utterance: its start, its sound and its end.
     pub(crate) fn speak(&self, utterance_id: &str, format: &str, sound: &[u8]) {
+        self.begin_to_speak(utterance_id, format, sound);
+        self.tell(&json!({ "type": "speak.end", "utterance_id": utterance_id }));
+    }
+
+    /// Sends an utterance without its end.
+    pub(crate) fn begin_to_speak(&self, utterance_id: &str, format: &str, sound: &[u8]) {
         self.tell(&json!({ "type": "speak.start", "utterance_id": utterance_id, "format": format, "text": "…" }));
         for piece in sound.chunks(4_800) {
             self.to_page.send(ToPage::Sound(piece.to_vec())).unwrap();
         }
-        self.tell(&json!({ "type": "speak.end", "utterance_id": utterance_id }));
     }
 
     /// The next message of the page of this type.

@@ -10,7 +10,7 @@ use crate::{
     meeting::{
         Answer, AvatarOrder, AvatarState, Booking, Event, GreetingState, LiveEvent, PageOrder,
         Presence, Refusal, SpeechFormat, Step, UtteranceState, Via, limits,
-        tests::room::{Room, audio, booking, bot_created, refused, seconds},
+        tests::room::{Room, audio, booking, bot_created, down, refused, seconds},
     },
     page::{FromPage, ToPage},
     secret::Secret,
@@ -92,6 +92,15 @@ fn tracks(room: &mut Room, session: &str) -> Step {
             first_frame_ms: 500,
         },
     )
+}
+
+fn sound(room: &mut Room, session: &str) -> Step {
+    let session = session.to_owned();
+    page(room, FromPage::AvatarHeard { session })
+}
+
+fn is_written(room: &Room) -> bool {
+    room.open().contains(&"recall.send_chat_message")
 }
 
 fn start(room: &mut Room, session: &str, max_seconds: Option<u64>) -> Step {
@@ -446,7 +455,9 @@ fn after_a_restart_the_socket_is_opened_again_and_nothing_is_begun_twice() {
     speaking(&mut room, "s1", &first);
     let (second, _) = say(&mut room, 8);
     room.now += seconds(1);
-    let step = room.send(Event::Restored);
+    let step = room.send(Event::Restored {
+        page_connected: true,
+    });
     assert!(step.avatar.contains(&AvatarOrder::Connect {
         session_id: id("s1"),
         beginning: Beginning::Resumed
@@ -456,6 +467,124 @@ fn after_a_restart_the_socket_is_opened_again_and_nothing_is_begun_twice() {
         [(UtteranceState::Interrupted, Some(Via::Avatar), Some(1000))]
     );
     assert!(ends(&room, &second).is_empty());
+}
+
+#[test]
+fn however_long_a_restart_takes_a_greeting_that_may_have_been_heard_is_not_spoken_again() {
+    for outage in [1, 8, 60] {
+        let (mut room, _) = up();
+        room.now += seconds(outage);
+        room.send(Event::Restored {
+            page_connected: false,
+        });
+        assert!(!is_written(&room), "the page may know more");
+        let told = load(&mut room).page;
+        let spoken = told
+            .iter()
+            .any(|order| matches!(order, PageOrder::Speak { .. }));
+        assert!(!spoken, "after {outage} s: {told:?}");
+        tracks(&mut room, "s1");
+        assert!(!is_written(&room), "it may begin in this moment");
+        room.wait(limits::AVATAR_DOUBT_PATIENCE);
+        assert!(is_written(&room), "after {outage} s: {:?}", room.open());
+        answer(&mut room, "recall.send_chat_message", Ok(Answer::Done));
+        assert_eq!(room.meeting.view().greeting.via, Some(Via::Chat));
+    }
+}
+
+#[test]
+fn a_greeting_is_not_written_any_more_once_the_page_tells_that_it_was_heard() {
+    let (mut room, greeting) = up();
+    room.send(Event::Restored {
+        page_connected: false,
+    });
+    room.wait(limits::PAGE_READY_PATIENCE);
+    let refusal = Err(down("recall.send_chat_message"));
+    answer(&mut room, "recall.send_chat_message", refusal);
+    load(&mut room);
+    sound(&mut room, "s1");
+    room.wait(seconds(60));
+    assert!(!is_written(&room));
+    let told = room.meeting.view().greeting;
+    assert_eq!(
+        (told.state, told.via, told.reason),
+        (GreetingState::Sent, Some(Via::Avatar), None)
+    );
+    assert_eq!(
+        ends(&room, &greeting),
+        [(UtteranceState::Interrupted, Some(Via::Avatar), None)]
+    );
+}
+
+#[test]
+fn a_greeting_that_the_page_heard_from_the_avatar_is_not_written_after_a_restart() {
+    let restart = |room: &mut Room, page_connected| {
+        room.send(Event::Restored { page_connected });
+    };
+    let before_it = |room: &mut Room| {
+        sound(room, "s1");
+        restart(room, false);
+    };
+    let as_the_page_comes_back = |room: &mut Room| {
+        restart(room, false);
+        load(room);
+        sound(room, "s1");
+        tracks(room, "s1");
+    };
+    let a_moment_later = |room: &mut Room| {
+        restart(room, false);
+        load(room);
+        tracks(room, "s1");
+        room.wait(seconds(1));
+        sound(room, "s1");
+    };
+    let from_a_page_that_stayed = |room: &mut Room| {
+        restart(room, true);
+        sound(room, "s1");
+    };
+    let ways: [&dyn Fn(&mut Room); 4] = [
+        &before_it,
+        &as_the_page_comes_back,
+        &a_moment_later,
+        &from_a_page_that_stayed,
+    ];
+    for heard in ways {
+        let (mut room, greeting) = up();
+        heard(&mut room);
+        room.wait(seconds(60));
+        assert!(!is_written(&room));
+        assert_eq!(room.meeting.view().greeting.via, Some(Via::Avatar));
+        assert_eq!(
+            ends(&room, &greeting),
+            [(UtteranceState::Interrupted, Some(Via::Avatar), None)]
+        );
+    }
+}
+
+#[test]
+fn a_page_that_does_not_come_back_is_asked_no_longer_and_the_chat_greets() {
+    let (mut room, _) = up();
+    for _ in 0..2 {
+        room.send(Event::Restored {
+            page_connected: false,
+        });
+        room.wait(limits::PAGE_READY_PATIENCE.saturating_sub(seconds(1)));
+        assert!(!is_written(&room), "each restart may be what kept it away");
+    }
+    room.wait(seconds(1));
+    assert!(is_written(&room));
+}
+
+#[test]
+fn a_greeting_that_was_heard_is_not_begun_again_where_the_vendor_told_nothing_of_it() {
+    let (mut silent, greeting) = up();
+    let (mut heard, _) = up();
+    sound(&mut heard, "s1");
+    for room in [&mut silent, &mut heard] {
+        cut(room, "s1", &greeting, CutReason::NotBegun, 0);
+    }
+    assert_eq!(silent.meeting.view().greeting.state, GreetingState::Pending);
+    assert_eq!(heard.meeting.view().greeting.via, Some(Via::Avatar));
 }
 
 #[test]
@@ -480,7 +609,23 @@ fn whatever_the_end_finds_is_stopped() {
 }
 
 #[test]
-fn a_vendor_that_is_given_text_says_it_by_call() {
+fn a_refusal_to_stop_a_session_is_not_the_last_word() {
+    let mut room = greeted();
+    room.status("call_ended");
+    for _ in 1..limits::MAX_AVATAR_STOPS {
+        let refusal = Err(refused(403, FailureKind::Forbidden));
+        answer(&mut room, "liveavatar.stop", refusal);
+        assert!(!room.open().contains(&"liveavatar.stop"));
+        room.wait(limits::AVATAR_REFUSED_STOP_PAUSE);
+    }
+    assert_eq!(room.warnings(), Vec::<&str>::new());
+    let refusal = Err(refused(403, FailureKind::Forbidden));
+    answer(&mut room, "liveavatar.stop", refusal);
+    assert_eq!(room.warnings(), ["avatar_failed"]);
+}
+
+/// A meeting with HeyGen's avatar, which is told to greet.
+fn up_by_text() -> Room {
     let mut room = in_call(AvatarProvider::HeyGen);
     load(&mut room);
     let opening = opening(AvatarProvider::HeyGen, "h1");
@@ -495,13 +640,118 @@ fn a_vendor_that_is_given_text_says_it_by_call() {
         Ok(started(AvatarProvider::HeyGen, "h1", Some(3600))),
     );
     tracks(&mut room, "h1");
+    room
+}
+
+#[test]
+fn a_greeting_that_an_avatar_may_have_said_is_written_if_the_page_heard_nothing() {
+    let (mut room, mut heard) = (up_by_text(), up_by_text());
+    for room in [&mut room, &mut heard] {
+        answer(room, "heygen.speak", Err(down("heygen.speak")));
+        assert!(!is_written(room));
+    }
+    sound(&mut heard, "h1");
+    assert_eq!(heard.meeting.view().greeting.via, Some(Via::Avatar));
+    assert!(heard.open().contains(&"heygen.interrupt"));
+    heard.wait(seconds(60));
+    assert!(!is_written(&heard));
+    room.wait(limits::AVATAR_DOUBT_PATIENCE);
+    assert_eq!(room.warnings(), ["greeting_failed", "avatar_failed"]);
+    answer(&mut room, "recall.send_chat_message", Ok(Answer::Done));
+    let greeting = room.meeting.view().greeting;
+    assert_eq!(greeting.via, Some(Via::Chat));
+    assert!(greeting.reason.is_some());
+}
+
+#[test]
+fn a_greeting_that_is_taken_as_the_bot_leaves_was_heard_by_nobody() {
+    let mut room = up_by_text();
+    room.send(Event::CancelRequested);
+    let says = Answer::AvatarSays { duration_ms: 1500 };
+    answer(&mut room, "heygen.speak", Ok(says));
+    assert_eq!(room.meeting.view().greeting.state, GreetingState::Pending);
+    room.status("call_ended");
+    let greeting = room.meeting.view().greeting;
+    assert_eq!(greeting.state, GreetingState::Failed);
+    assert!(greeting.reason.is_some());
+}
+
+#[test]
+fn a_greeting_that_was_taken_as_a_text_is_given_once_it_is_heard() {
+    let taken = || {
+        let mut room = up_by_text();
+        let says = Answer::AvatarSays { duration_ms: 2500 };
+        answer(&mut room, "heygen.speak", Ok(says));
+        assert_eq!(room.meeting.view().greeting.state, GreetingState::Pending);
+        room
+    };
+    let greeted = |room: &Room| room.meeting.view().greeting.via == Some(Via::Avatar);
+    let mut heard = taken();
+    sound(&mut heard, "h1");
+    assert!(greeted(&heard));
+    let mut unmeasured = taken();
+    unmeasured.wait(limits::AVATAR_TEXT_HEARD);
+    assert!(greeted(&unmeasured));
+    let mut short = up_by_text();
+    let says = Answer::AvatarSays { duration_ms: 300 };
+    answer(&mut short, "heygen.speak", Ok(says));
+    short.wait(Duration::from_millis(300) + limits::UTTERANCE_GAP);
+    assert!(greeted(&short));
+    let mut left = taken();
+    left.status("call_ended");
+    let greeting = left.meeting.view().greeting;
+    assert_eq!(greeting.state, GreetingState::Failed);
+    assert!(greeting.reason.is_some());
+}
+
+#[test]
+fn a_text_that_has_just_begun_is_not_said_again_when_its_session_fails() {
+    let mut room = up_by_text();
+    let says = Answer::AvatarSays { duration_ms: 1500 };
+    answer(&mut room, "heygen.speak", Ok(says));
+    let session = id("h1").0;
+    page(&mut room, FromPage::VideoFrozen { session });
+    assert_eq!(room.meeting.view().greeting.via, Some(Via::Avatar));
+    assert!(!room.open().contains(&"recall.send_chat_message"));
+    room.wait(seconds(60));
+    assert!(!room.open().contains(&"recall.send_chat_message"));
+}
+
+#[test]
+fn a_session_that_is_not_wanted_any_more_is_not_asked_for_again() {
+    let asking = || {
+        let mut room = in_call(AvatarProvider::HeyGen);
+        load(&mut room);
+        assert!(room.open().contains(&"heygen.new"));
+        room
+    };
+    let mut refused_for_now = asking();
+    answer(&mut refused_for_now, "heygen.new", Err(down("heygen.new")));
+    let mut restarted = asking();
+    for room in [&mut refused_for_now, &mut restarted] {
+        room.status("call_ended");
+    }
+    restarted.send(Event::Restored {
+        page_connected: true,
+    });
+    for room in [&mut refused_for_now, &mut restarted] {
+        room.wait(seconds(20));
+        assert!(!room.open().contains(&"heygen.new"));
+        assert_eq!(state(room), AvatarState::Stopped);
+    }
+}
+
+#[test]
+fn a_vendor_that_is_given_text_says_it_by_call() {
+    let mut room = up_by_text();
     answer(
         &mut room,
         "heygen.speak",
         Ok(Answer::AvatarSays { duration_ms: 1500 }),
     );
-    assert_eq!(room.meeting.view().greeting.via, Some(Via::Avatar));
+    assert_eq!(state(&room), AvatarState::Speaking);
     room.wait(seconds(2));
+    assert_eq!(room.meeting.view().greeting.via, Some(Via::Avatar));
     assert_eq!(state(&room), AvatarState::Ready);
     room.send(Event::SayRequested {
         utterance_id: UtteranceId::mint(room.now, 9),

@@ -121,8 +121,10 @@ impl Life {
     fn crash(&mut self) {
         self.links.clear();
         self.room.orders.clear();
-        self.lose_page();
-        self.send(Event::Restored);
+        (self.page, self.connected) = (None, false);
+        self.send(Event::Restored {
+            page_connected: false,
+        });
     }
 
     fn lose_page(&mut self) {

@@ -7,7 +7,7 @@ use crate::{
     meeting::{
         AvatarState, Booking, Event, GreetingState, LiveEvent, Meeting, PageOrder, Presence,
         Refusal, Step, UtteranceState, Via, limits,
-        tests::room::{Room, audio, booking, bot_created, seconds, start_of_time},
+        tests::room::{Room, audio, booking, bot_created, down, seconds, start_of_time},
     },
     page::{FromPage, Reaction, ToPage},
 };
@@ -246,9 +246,12 @@ fn a_page_that_plays_on_without_its_socket_is_let_play() {
     for restored in [false, true] {
         let (mut room, id) = speaking();
         room.wait(seconds(1));
-        room.send(Event::PageDisconnected);
         if restored {
-            room.send(Event::Restored);
+            room.send(Event::Restored {
+                page_connected: false,
+            });
+        } else {
+            room.send(Event::PageDisconnected);
         }
         assert_eq!(avatar(&room), AvatarState::Starting);
         let step = room.send(Event::PageConnected);
@@ -292,12 +295,51 @@ fn a_page_that_does_not_come_back_has_cut_off_what_it_played_and_leaves_the_rest
 }
 
 #[test]
+fn a_greeting_that_played_on_through_a_long_restart_is_neither_repeated_nor_written() {
+    let mut room = in_call();
+    load(&mut room);
+    room.now += seconds(60);
+    room.send(Event::Restored {
+        page_connected: false,
+    });
+    assert!(!room.open().contains(&"recall.send_chat_message"));
+    let mut told = load(&mut room).page;
+    let utterance_id = greeting();
+    told.extend(report(&mut room, FromPage::Spoken { utterance_id }).page);
+    told.extend(wait_told(&mut room, seconds(20)));
+    assert!(spoken_on_page(&told).is_empty());
+    assert_eq!(room.meeting.view().greeting.via, Some(Via::Page));
+    assert!(!room.open().contains(&"recall.send_chat_message"));
+}
+
+#[test]
+fn a_greeting_is_not_written_any_more_once_its_page_is_back_and_has_played_it() {
+    let mut room = in_call();
+    load(&mut room);
+    room.send(Event::PageDisconnected);
+    room.wait(limits::GREETING_PATIENCE);
+    let chat = room.take("recall.send_chat_message");
+    load(&mut room);
+    let utterance_id = greeting();
+    report(&mut room, FromPage::Spoken { utterance_id });
+    room.finish(chat.id, Err(down("recall.send_chat_message")));
+    room.wait(seconds(60));
+    assert!(!room.open().contains(&"recall.send_chat_message"));
+    let greeting = room.meeting.view().greeting;
+    assert_eq!(
+        (greeting.state, greeting.via),
+        (GreetingState::Sent, Some(Via::Page))
+    );
+}
+
+#[test]
 fn a_greeting_that_was_heard_is_not_repeated_after_a_restart() {
     let mut room = in_call();
     load(&mut room);
     playing(&mut room, greeting());
-    room.send(Event::PageDisconnected);
-    room.send(Event::Restored);
+    room.send(Event::Restored {
+        page_connected: false,
+    });
     load(&mut room);
     let told = wait_told(&mut room, seconds(5));
     assert!(spoken_on_page(&told).is_empty());
@@ -373,6 +415,7 @@ fn what_the_page_cannot_play_is_written_to_the_chat() {
         FromPage::SpeakFailed {
             utterance_id: greeting(),
             reason,
+            played_ms: 0,
         },
     );
     room.answer("recall.send_chat_message", Ok(crate::meeting::Answer::Done));
@@ -391,10 +434,33 @@ fn what_the_page_cannot_play_to_its_end_is_cut_off() {
         FromPage::SpeakFailed {
             utterance_id,
             reason,
+            played_ms: 0,
         },
     );
     assert_eq!(room.utterances(), [interrupted("hello")]);
     assert_eq!(heard(&room), Some(1_000));
+}
+
+#[test]
+fn a_greeting_that_was_cut_off_with_the_connection_was_heard_as_far_as_the_page_says() {
+    let mut room = in_call();
+    load(&mut room);
+    room.send(Event::Restored {
+        page_connected: false,
+    });
+    load(&mut room);
+    report(
+        &mut room,
+        FromPage::SpeakFailed {
+            utterance_id: greeting(),
+            reason: "the connection was lost".to_owned(),
+            played_ms: 700,
+        },
+    );
+    assert_eq!(room.meeting.view().greeting.via, Some(Via::Page));
+    assert_eq!(heard(&room), Some(700));
+    room.wait(seconds(60));
+    assert!(!room.open().contains(&"recall.send_chat_message"));
 }
 
 #[test]

@@ -225,7 +225,9 @@ fn lost_sound_is_a_warning() {
 fn after_a_restart_listening_goes_on_where_it_was_once_recall_dials_again() {
     let mut room = listening();
     finally(&mut room, 1, "hello", 2.0);
-    room.send(Event::Restored);
+    room.send(Event::Restored {
+        page_connected: false,
+    });
     assert_eq!(state(&room), ListeningState::Reconnecting);
     assert_eq!(room.warnings(), ["audio_lost"]);
     room.wait(seconds(3));
@@ -239,6 +241,44 @@ fn after_a_restart_listening_goes_on_where_it_was_once_recall_dials_again() {
     assert_eq!(told(&room).len(), 2);
     room.wait(limits::MEDIA_PATIENCE * 2);
     assert_eq!(state(&room), ListeningState::Open);
+}
+
+#[test]
+fn of_a_line_that_was_heard_in_part_only_the_rest_is_taken_from_recall() {
+    let mut room = listening();
+    finally(&mut room, 1, "good to", 2.0);
+    room.status("call_ended");
+    report(&mut room, SttReport::Closed);
+    let word = |text: &str, start: f64| Word {
+        text: text.to_owned(),
+        start,
+        end: start + 0.5,
+    };
+    // Our seconds begin seven seconds into the recording, and the last that was heard ends at the third.
+    let words = ["good", "to", "see", "you"];
+    let words = words
+        .into_iter()
+        .zip([9.0, 9.5, 10.0, 10.5])
+        .map(|(text, start)| word(text, start));
+    let line = SpokenSegment {
+        words: words.collect(),
+        text: "good to see you".to_owned(),
+        end: 11.0,
+        ..match spoken("", 9.0) {
+            RecallEvent::Transcript { segment, .. } => segment,
+            other => panic!("{other:?}"),
+        }
+    };
+    let line = RecallEvent::Transcript {
+        partial: false,
+        segment: line,
+    };
+    room.report("bot-1", line);
+    let told: Vec<(String, f64)> = told(&room).into_iter().map(|s| (s.text, s.start)).collect();
+    assert_eq!(
+        told,
+        [("good to".to_owned(), 2.0), ("see you".to_owned(), 3.0)]
+    );
 }
 
 #[test]
@@ -260,7 +300,9 @@ fn what_is_heard_is_stored_without_the_meeting() {
 fn a_restart_after_the_end_leaves_nothing_on() {
     let mut room = listening();
     room.status("call_ended");
-    room.send(Event::Restored);
+    room.send(Event::Restored {
+        page_connected: false,
+    });
     assert_eq!(state(&room), ListeningState::Off);
 }
 

@@ -83,8 +83,9 @@ impl Life {
             6 => {
                 self.connected = false;
                 self.room.orders.clear();
-                self.send(Event::PageDisconnected);
-                self.send(Event::Restored);
+                self.send(Event::Restored {
+                    page_connected: false,
+                });
             }
             7..=9 => self.connect(),
             10..=12 => self.answer(),

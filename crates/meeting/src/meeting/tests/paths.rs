@@ -5,7 +5,8 @@ use crate::{
     ids::BotId,
     meeting::{
         Answer, ArtifactState, BotState, Effect, EndedBy, Event, FoundBot, GreetingState,
-        LiveEvent, Meeting, RecordingState, Refusal, Status, UtteranceState, Via, limits,
+        LiveEvent, Meeting, RecordingState, Refusal, Status, UtteranceState, Via, WarningCode,
+        limits,
         tests::room::{
             Room, artifact_done, audio, booking, bot_created, down, minutes, refused, seconds,
             start_of_time,
@@ -123,7 +124,9 @@ fn the_greeting_is_ordered_once_whatever_is_repeated() {
         "in_call_recording",
     ] {
         room.status(code);
-        room.send(Event::Restored);
+        room.send(Event::Restored {
+            page_connected: false,
+        });
     }
     let ids: std::collections::BTreeSet<_> = room.orders.iter().map(|o| o.id).collect();
     assert_eq!(
@@ -384,7 +387,9 @@ fn a_bot_found_after_a_create_call_in_doubt_is_the_bot() {
 fn a_restart_in_the_middle_of_creating_looks_for_the_bot_first() {
     let mut room = Room::book(None);
     room.orders.clear();
-    room.send(Event::Restored);
+    room.send(Event::Restored {
+        page_connected: false,
+    });
     assert_eq!(room.open(), ["recall.find_bots"]);
 }
 
@@ -512,6 +517,33 @@ fn calling_off_while_the_bot_is_being_made_removes_it_when_it_turns_up() {
     room.answer("recall.delete_bot", Ok(Answer::Done));
     room.status("joining_call");
     assert_eq!(room.meeting.status(), Status::Cancelled);
+}
+
+#[test]
+fn a_bot_booked_ahead_is_deleted_however_often_that_fails_at_first() {
+    let mut room = Room::book(Some(minutes(60)));
+    let join_at = start_of_time() + minutes(57);
+    room.answer("recall.create_bot", bot_created("bot-1"));
+    room.send(Event::CancelRequested);
+    let not_now = refused(403, FailureKind::Forbidden);
+    room.answer("recall.delete_bot", Err(not_now.clone()));
+    room.wait(limits::REMOVAL_PAUSE);
+    room.answer("recall.delete_bot", Err(not_now.clone()));
+    room.wait(limits::REMOVAL_PAUSE);
+    assert!(room.now < join_at);
+    room.answer("recall.delete_bot", Ok(Answer::Done));
+    assert!(!room.open().contains(&"recall.leave_call"));
+
+    // The same for one that turned up late, of which nobody knows when it joins.
+    let mut room = Room::book(Some(minutes(60)));
+    let lost = room.take("recall.create_bot");
+    room.send(Event::CancelRequested);
+    room.finish(lost.id, bot_created("bot-1"));
+    let unstarted = refused(400, FailureKind::NotStarted);
+    room.answer("recall.leave_call", Err(unstarted));
+    room.answer("recall.delete_bot", Err(not_now));
+    room.wait(limits::REMOVAL_PAUSE);
+    room.answer("recall.delete_bot", Ok(Answer::Done));
 }
 
 #[test]
@@ -741,6 +773,33 @@ fn statuses_that_no_webhook_brought_are_asked_for() {
 }
 
 #[test]
+fn a_bot_that_was_said_to_be_gone_and_is_still_in_the_call_is_told_to_leave_again() {
+    for word in [Ok(Answer::Done), Err(refused(404, FailureKind::NotFound))] {
+        let mut room = Room::in_call();
+        room.send(Event::CancelRequested);
+        room.answer("recall.leave_call", word);
+        room.wait(limits::POLL_LEAVING);
+        assert!(!room.open().contains(&"recall.leave_call"));
+        let statuses = [("joining_call", 1), ("in_call_recording", 9)];
+        room.answer("recall.get_bot", Ok(bot_state(&statuses, vec![])));
+        room.answer("recall.leave_call", Ok(Answer::Done));
+        room.status_of("bot-1", "call_ended", Some("bot_received_leave_call"));
+        assert_eq!(room.meeting.status(), Status::Ended);
+    }
+}
+
+#[test]
+fn a_call_that_was_over_before_the_greeting_is_a_warning() {
+    let mut room = Room::joining();
+    room.status("in_call_recording");
+    room.status("call_ended");
+    let view = room.meeting.view();
+    assert_eq!(view.greeting.state, GreetingState::Failed);
+    let warned = view.warnings.iter().map(|warning| warning.code);
+    assert_eq!(warned.collect::<Vec<_>>(), [WarningCode::GreetingFailed]);
+}
+
+#[test]
 fn artifacts_that_no_webhook_brought_are_asked_for() {
     let mut room = Room::in_call();
     room.status("call_ended");
@@ -965,7 +1024,9 @@ fn a_greeting_that_was_being_played_at_a_crash_is_not_written_as_well() {
     room.status("in_call_not_recording");
     let before = room.take("recall.send_audio");
     room.now += seconds(20);
-    room.send(Event::Restored);
+    room.send(Event::Restored {
+        page_connected: false,
+    });
     let again = room.take("recall.send_audio");
     assert_eq!(
         before.id, again.id,

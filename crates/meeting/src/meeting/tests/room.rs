@@ -107,7 +107,7 @@ impl Room {
         self.meeting = self.stored.load();
         let before = self.meeting.clone();
         let step = self.meeting.handle(event, self.now);
-        self.stored.save(&before, &self.meeting, &step);
+        self.stored.save(&before, &mut self.meeting, &step);
         if step.refusal.is_some() {
             assert_eq!(self.meeting, before, "a refused command changes nothing");
         }

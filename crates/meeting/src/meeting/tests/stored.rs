@@ -21,7 +21,7 @@ impl Stored {
     }
 
     /// Stores what an event has changed.
-    pub(super) fn save(&mut self, before: &Meeting, after: &Meeting, step: &Step) {
+    pub(super) fn save(&mut self, before: &Meeting, after: &mut Meeting, step: &Step) {
         if !after.is_recalled_from(before) {
             self.snapshot = after.to_snapshot().unwrap();
         }

@@ -238,7 +238,9 @@ impl World {
     fn crash(&mut self) {
         self.story.push(format!("{} crash", self.now));
         self.answers.clear();
-        self.tell(Event::Restored);
+        self.tell(Event::Restored {
+            page_connected: false,
+        });
     }
 
     fn tell(&mut self, event: Event) {
@@ -246,7 +248,7 @@ impl World {
         self.meeting = self.stored.load();
         let before = self.meeting.clone();
         let step = self.meeting.handle(event, self.now);
-        self.stored.save(&before, &self.meeting, &step);
+        self.stored.save(&before, &mut self.meeting, &step);
         let mut again = self.meeting.clone();
         let settled = again.handle(Event::Woke, self.now);
         assert!(

@@ -18,7 +18,6 @@ mod wire;
 mod words;
 
 pub use options::{Diarization, ListenOptions};
-pub use refusal::HandshakeFailure;
 pub use replay::REPLAY_SECONDS;
 pub use stt::{Command, DeepgramStt, Passage, SttReport};
 pub use words::{HeardSegment, HeardWord};

@@ -3,18 +3,9 @@
 use serde::Deserialize;
 
 use crate::{
-    http::{Response, RetryAfter, TransportError},
+    http::{HandshakeFailure, RetryAfter},
     vendors::reason,
 };
-
-/// Why no session came about.
-#[derive(Clone, Debug)]
-pub enum HandshakeFailure {
-    /// The vendor answered without upgrading.
-    Refused(Response),
-    /// There was no answer.
-    Unanswered(TransportError),
-}
 
 /// What a failure means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,28 +33,27 @@ struct ErrorBody {
     err_msg: Option<String>,
 }
 
-impl HandshakeFailure {
-    pub(super) fn verdict(&self) -> Verdict {
-        let response = match self {
-            Self::Refused(response) => response,
-            Self::Unanswered(error) => {
-                return Verdict::Again {
-                    reason: error.to_string(),
-                    after: None,
-                };
-            }
-        };
-        let status = response.status;
-        let reason = format!("HTTP {status} {}", said(&response.body));
-        let reason = reason.trim_end().to_owned();
-        match status {
-            408 | 425 | 429 | 500..=599 => Verdict::Again {
-                reason,
-                after: response.retry_after(),
-            },
-            // Without an upgrade nothing else is a session, and asking again changes nothing.
-            _ => Verdict::Never { reason },
+/// Judges a handshake that failed.
+pub(super) fn handshake(failure: &HandshakeFailure) -> Verdict {
+    let response = match failure {
+        HandshakeFailure::Refused(response) => response,
+        HandshakeFailure::Unanswered(error) => {
+            return Verdict::Again {
+                reason: error.to_string(),
+                after: None,
+            };
         }
+    };
+    let status = response.status;
+    let reason = format!("HTTP {status} {}", said(&response.body));
+    let reason = reason.trim_end().to_owned();
+    match status {
+        408 | 425 | 429 | 500..=599 => Verdict::Again {
+            reason,
+            after: response.retry_after(),
+        },
+        // Without an upgrade nothing else is a session, and asking again changes nothing.
+        _ => Verdict::Never { reason },
     }
 }
 
@@ -106,14 +96,14 @@ pub(super) fn closed(code: u16, said: &str) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::{Response, TransportError};
 
     fn refused(status: u16, body: &str) -> Verdict {
-        HandshakeFailure::Refused(Response {
+        handshake(&HandshakeFailure::Refused(Response {
             status,
             body: body.as_bytes().to_vec(),
             ..Response::default()
-        })
-        .verdict()
+        }))
     }
 
     #[test]
@@ -134,7 +124,7 @@ mod tests {
             assert!(matches!(refused(status, ""), Verdict::Again { .. }));
         }
         let unanswered = HandshakeFailure::Unanswered(TransportError::Timeout);
-        assert!(matches!(unanswered.verdict(), Verdict::Again { .. }));
+        assert!(matches!(handshake(&unanswered), Verdict::Again { .. }));
     }
 
     #[test]

@@ -26,13 +26,13 @@ use super::{
     BYTES_PER_SECOND,
     clock::{self, SoundClock},
     options::{LISTEN, ListenOptions},
-    refusal::{self, HandshakeFailure, Verdict},
+    refusal::{self, Verdict},
     replay::ReplayBuffer,
     wire::{self, Message, Results},
     words::{self, HeardSegment},
 };
 use crate::{
-    http::{Request, RetryAfter},
+    http::{HandshakeFailure, Request, RetryAfter},
     retry,
     vendors::reason,
 };
@@ -46,7 +46,7 @@ const PRIMER_AFTER: Duration = Duration::from_secs(5);
 const PRIMER: [u8; (BYTES_PER_SECOND / 50) as usize] = [0; (BYTES_PER_SECOND / 50) as usize];
 /// So long after the last sound, a muted call for example, pending words are asked for; the transcriber's own
 /// pauses are counted in sound and would never end.
-const FINALIZE_AFTER: Duration = Duration::from_millis(1_500);
+const FINALIZE_AFTER: Duration = Duration::from_secs(2);
 /// Without a frame for so long no sound comes in; frames are far shorter.
 const LULL: Duration = Duration::from_secs(1);
 /// While no sound comes in, waiting sound goes out in portions of this length at [`CATCH_UP_PERCENT`] of its speed.
@@ -383,7 +383,7 @@ impl DeepgramStt {
     /// The handshake under this number has failed.
     pub fn not_connected(&mut self, link: u64, failure: &HandshakeFailure, now: Timestamp) {
         if link == self.link && matches!(self.stage, Stage::Connecting { .. }) {
-            self.judge(failure.verdict(), now);
+            self.judge(refusal::handshake(failure), now);
         }
     }
 

@@ -33,10 +33,10 @@ use super::{
     wire::{self, Message, SessionState},
 };
 use crate::{
-    http::{HeaderValue, Method, Request},
+    http::{HandshakeFailure, HeaderValue, Method, Request},
     retry,
     secret::Secret,
-    vendors::{deepgram::HandshakeFailure, reason},
+    vendors::reason,
 };
 
 const CONNECT: &str = "liveavatar.connect";

@@ -1,8 +1,8 @@
 //! What a refused handshake means: try again, or not.
 
 use crate::{
-    http::RetryAfter,
-    vendors::{deepgram::HandshakeFailure, reason},
+    http::{HandshakeFailure, RetryAfter},
+    vendors::reason,
 };
 
 /// What a failure means.

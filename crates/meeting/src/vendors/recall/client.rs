@@ -473,13 +473,19 @@ fn recording(recording: wire::Recording) -> Option<RecordingSnapshot> {
 }
 
 fn artifact(media: wire::Media) -> ArtifactSnapshot {
-    let url = media.data.download_url.filter(|url| !url.is_empty());
+    let url = media.data.download_url.filter(|url| leads_to_the_web(url));
     ArtifactSnapshot {
         id: media.id,
         status: media.status.code,
         sub_code: media.status.sub_code,
         download_url: url.map(Secret::new),
     }
+}
+
+/// Browsers are sent to these addresses, so they are none of `javascript:`, `file:` and the like.
+fn leads_to_the_web(text: &str) -> bool {
+    !text.is_empty()
+        && Url::parse(text).map_or(true, |url| matches!(url.scheme(), "http" | "https"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::client::{CREATE_BOT, DELETE_BOT, DELETE_MEDIA, GET_BOT, LEAVE_CALL};
 use crate::{
     http::{Advice, CallError, FailureKind, Outcome, Response, RetryAfter},
     vendors::reason::{code, tidy},
@@ -37,7 +38,7 @@ fn refusal(operation: &str, response: &Response) -> CallError {
     CallError {
         operation: operation.to_owned(),
         status: Some(response.status),
-        advice: advice(kind, response, &text),
+        advice: advice(operation, kind, response, &text),
         code,
         kind,
         reason,
@@ -54,16 +55,17 @@ fn kind(operation: &str, status: u16, code: Option<&str>) -> FailureKind {
         (402, _) => FailureKind::InsufficientCredit,
         (403, _) => FailureKind::Forbidden,
         (404 | 410, _) => FailureKind::NotFound,
-        (405, _) if operation == super::client::DELETE_BOT => FailureKind::AlreadyDispatched,
+        (405, _) if operation == DELETE_BOT => FailureKind::AlreadyDispatched,
         (409, _) => FailureKind::InFlight,
         (429, _) => FailureKind::RateLimited,
-        (507, _) => FailureKind::PoolEmpty,
+        // Only the making of a bot takes one from the pool.
+        (507, _) if operation == CREATE_BOT => FailureKind::PoolEmpty,
         (408 | 500..=599, _) => FailureKind::Unavailable,
         _ => FailureKind::InvalidRequest,
     }
 }
 
-fn advice(kind: FailureKind, response: &Response, text: &str) -> Advice {
+fn advice(operation: &str, kind: FailureKind, response: &Response, text: &str) -> Advice {
     let after = response.retry_after();
     match kind {
         FailureKind::PoolEmpty => Advice::RetryWithNewKey {
@@ -73,6 +75,13 @@ fn advice(kind: FailureKind, response: &Response, text: &str) -> Advice {
             Advice::Retry {
                 after: after.max(Some(BOTS_IN_USE_WAIT)),
             }
+        }
+        // A bot that is not found once may be found the next time, and much hangs on it: a bot that stays in its call, a
+        // meeting that is given up, content that is not deleted.
+        FailureKind::NotFound
+            if [GET_BOT, LEAVE_CALL, DELETE_BOT, DELETE_MEDIA].contains(&operation) =>
+        {
+            Advice::Retry { after }
         }
         FailureKind::RateLimited
         | FailureKind::InFlight

@@ -21,6 +21,6 @@ pub use events::{
     Artifact, ArtifactChange, ArtifactCode, ChatEvent, ParseError, Participant, ParticipantAction,
     ParticipantEvent, RecallEvent, RecallWebhook, WebhookRoute, parse_webhook, route,
 };
-pub use media::{MediaFrame, MediaFrameError, MediaReader};
+pub use media::{FrameForm, MediaFrame, MediaFrameError, read_media_frame};
 pub use speech::{Speaker, SpokenSegment, Word};
 pub use status::{BotCode, BotStatusChange};

@@ -45,20 +45,33 @@ pub struct SpokenSegment {
 impl SpokenSegment {
     /// Reads an utterance; one without any text is none.
     pub(crate) fn read(utterance: wire::Utterance) -> Option<Self> {
-        let words = timed(utterance.words);
+        let speaker = Speaker {
+            id: utterance.participant.id.or(utterance.speaker_id),
+            name: utterance.participant.name.or(utterance.speaker),
+        };
+        let language = utterance.language_code.or(utterance.language);
+        Self::of(speaker, language, timed(utterance.words))
+    }
+
+    /// What one speaker says with these words; none if there are no words.
+    pub(crate) fn of(speaker: Speaker, language: Option<String>, words: Vec<Word>) -> Option<Self> {
         let (first, last) = (words.first()?, words.last()?);
         let text: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         Some(Self {
-            speaker: Speaker {
-                id: utterance.participant.id.or(utterance.speaker_id),
-                name: utterance.participant.name.or(utterance.speaker),
-            },
+            speaker,
             start: first.start,
             end: last.end,
             text: text.join(" "),
-            language: utterance.language_code.or(utterance.language),
+            language,
             words,
         })
+    }
+
+    /// What of it is said, for the most part, after this second; none if nothing is.
+    pub(crate) fn after(self, seconds: f64) -> Option<Self> {
+        let later = |word: &Word| f64::midpoint(word.start, word.end) > seconds;
+        let words = self.words.into_iter().filter(later).collect();
+        Self::of(self.speaker, self.language, words)
     }
 }
 

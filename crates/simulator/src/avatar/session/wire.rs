@@ -89,6 +89,11 @@ impl Session {
         self.wire.opened
     }
 
+    /// Whether a connection is open whose end would be read.
+    pub(crate) fn has_socket(&self) -> bool {
+        self.wire.is_open() && self.wire.broken.is_none()
+    }
+
     /// Whether this connection is the one that counts.
     pub(crate) fn is_current(&self, socket: usize) -> bool {
         self.wire.is_open() && self.wire.opened == socket

@@ -35,8 +35,8 @@ struct Speech {
     is_mp3: bool,
     sound: Vec<u8>,
     complete: bool,
-    /// Its end was told already: it did not come whole.
-    failed: bool,
+    /// Why it does not come whole.
+    failed: Option<String>,
     began_at: Option<Timestamp>,
     /// Since when it has been playing, and what was played before.
     since: Option<Timestamp>,
@@ -81,8 +81,8 @@ impl Speaking {
             _ => return Vec::new(),
         };
         let mut facts = self.cut_off("the next utterance began");
-        if self.queue.iter().filter(|speech| !speech.failed).count() >= MOST {
-            facts.push(failed(id, "too many utterances wait"));
+        if self.queue.len() >= MOST {
+            facts.push(failed(id, "too many utterances wait", Duration::ZERO));
             return facts;
         }
         self.queue.push_back(Speech {
@@ -90,7 +90,7 @@ impl Speaking {
             is_mp3,
             sound: Vec::new(),
             complete: false,
-            failed: false,
+            failed: None,
             began_at: None,
             since: None,
             before: Duration::ZERO,
@@ -111,21 +111,25 @@ impl Speaking {
         let Some(open) = open else {
             return Vec::new();
         };
-        open.complete = true;
         if open.is_mp3 && open.duration().is_zero() {
-            open.failed = true;
-            return vec![failed(&open.id, "no mp3 frames in the sound")];
+            return self.cut_off("no mp3 frames in the sound");
         }
+        open.complete = true;
         Vec::new()
     }
 
-    /// The rest of the open utterance will not come. What is there is played, but does not count as spoken.
+    /// The rest of the open utterance will not come. What is there is played, and how much that was is told then.
     pub(super) fn cut_off(&mut self, reason: &str) -> Vec<Value> {
         let Some(open) = self.queue.back_mut().filter(|last| !last.complete) else {
             return Vec::new();
         };
-        (open.complete, open.failed) = (true, true);
-        vec![failed(&open.id, reason)]
+        (open.complete, open.failed) = (true, Some(reason.to_owned()));
+        if !open.duration().is_zero() {
+            return Vec::new();
+        }
+        let nothing = failed(&open.id, reason, Duration::ZERO);
+        self.queue.pop_back();
+        vec![nothing]
     }
 
     /// Falls silent and forgets what waits; blocked sound does so when it is not blocked any more.
@@ -143,12 +147,18 @@ impl Speaking {
         for speech in std::mem::take(&mut self.queue) {
             let played = speech.played(now, self.scale);
             speech.heard(job, played);
-            if !speech.failed {
-                facts.push(json!({ "type": "playing", "utterance_id": speech.id,
-                    "played_ms": millis(played), "interrupted": true }));
-            }
+            facts.push(json!({ "type": "playing", "utterance_id": speech.id,
+                "played_ms": millis(played), "interrupted": true }));
         }
         facts
+    }
+
+    /// How far what plays is, as it is told after a greeting.
+    pub(super) fn progress(&self, now: Timestamp) -> Vec<Value> {
+        let playing = self.queue.iter().filter(|speech| speech.began_at.is_some());
+        playing
+            .map(|speech| speech.progress(now, self.scale))
+            .collect()
     }
 
     /// When [`Self::tick`] next has something to do.
@@ -179,19 +189,15 @@ impl Speaking {
             let ends_at = first.ends_at(since, self.scale);
             if first.complete && ends_at <= now {
                 first.heard(job, first.duration());
-                if !first.failed {
-                    facts.push(json!({ "type": "spoken", "utterance_id": first.id }));
-                }
+                facts.push(match &first.failed {
+                    None => json!({ "type": "spoken", "utterance_id": first.id }),
+                    Some(reason) => failed(&first.id, reason, first.duration()),
+                });
                 begins = ends_at;
                 self.queue.pop_front();
             } else {
                 first.told_at = Some(now);
-                if !first.failed {
-                    let played = millis(first.played(now, self.scale));
-                    facts.push(
-                        json!({ "type": "playing", "utterance_id": first.id, "played_ms": played }),
-                    );
-                }
+                facts.push(first.progress(now, self.scale));
             }
         }
         facts
@@ -220,6 +226,11 @@ impl Speech {
         played.min(self.duration())
     }
 
+    fn progress(&self, now: Timestamp, scale: f64) -> Value {
+        let played = millis(self.played(now, scale));
+        json!({ "type": "playing", "utterance_id": self.id, "played_ms": played })
+    }
+
     /// The room has heard this much of it.
     fn heard(&self, job: &Job, played: Duration) {
         let Some(at) = self.began_at.filter(|_| !played.is_zero()) else {
@@ -233,15 +244,16 @@ impl Speech {
             duration_ms: millis(played),
             text,
             voice: PageVoice::Page,
-            stopped: self.failed || played < self.duration(),
+            stopped: self.failed.is_some() || played < self.duration(),
             measured: false,
             at,
         });
     }
 }
 
-fn failed(id: &str, reason: &str) -> Value {
-    json!({ "type": "speak.failed", "utterance_id": id, "reason": reason })
+fn failed(id: &str, reason: &str, played: Duration) -> Value {
+    json!({ "type": "speak.failed", "utterance_id": id, "reason": reason,
+        "played_ms": millis(played) })
 }
 
 fn millis(time: Duration) -> u64 {

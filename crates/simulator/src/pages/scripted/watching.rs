@@ -18,6 +18,8 @@ use crate::recall::{HeardPage, PageVoice};
 
 /// From joining a room to its first picture, as measured on one machine.
 const FIRST_PICTURE: Duration = Duration::from_millis(100);
+/// How long after it began the page notices a sound; the page has the same bound.
+const HEARD_WITHIN: Duration = Duration::from_millis(250);
 /// How long a picture stands still until it counts as frozen; the page has the same bound.
 const FROZEN_AFTER: Duration = Duration::from_secs(3);
 /// The one that is shown and the one that will be; the page has the same bound.
@@ -40,12 +42,22 @@ struct Watched {
     /// When picture and sound are there.
     from: Timestamp,
     told: bool,
+    heard: Heard,
     /// When the picture is found to stand still, until that is told.
     frozen_at: Option<Timestamp>,
     frozen: bool,
     /// How many of its utterances were looked at.
     reported: usize,
     forwarder: JoinHandle<()>,
+}
+
+/// Whether sound came from an avatar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    No,
+    /// It did, which is to be told, for the first time or again.
+    Yes,
+    Told,
 }
 
 impl Drop for Watched {
@@ -73,6 +85,9 @@ impl Watching {
         if let Some(joined) = self.rooms.iter_mut().find(|room| room.session == session) {
             if joined.token == token {
                 joined.told = false;
+                if joined.heard == Heard::Told {
+                    joined.heard = Heard::Yes;
+                }
                 return Vec::new();
             }
             self.leave(job, session, now, true);
@@ -106,6 +121,7 @@ impl Watching {
             seat,
             from: now + FIRST_PICTURE,
             told: false,
+            heard: Heard::No,
             frozen_at: None,
             frozen: false,
             forwarder: tokio::spawn(async move {
@@ -141,7 +157,12 @@ impl Watching {
             .iter()
             .filter(|room| !room.told && !room.is_empty());
         let frozen = self.rooms.iter().filter_map(|room| room.frozen_at);
-        pictures.map(|room| room.from).chain(frozen).min()
+        let sounds = self.rooms.iter().filter_map(Watched::sounds_at);
+        pictures
+            .map(|room| room.from)
+            .chain(frozen)
+            .chain(sounds)
+            .min()
     }
 
     /// Hears what was said, if it is `audible`, and notices who is gone; returns what is to be told.
@@ -149,6 +170,7 @@ impl Watching {
         let mut facts = Vec::new();
         for room in &mut self.rooms {
             room.hear(job, self.scale, audible);
+            facts.extend(room.listen(now, audible));
             facts.extend(room.look(now));
         }
         self.rooms.retain(|room| {
@@ -193,6 +215,29 @@ impl Watched {
             }
         }
         facts
+    }
+
+    /// When the first sound that the page can hear is noticed, until it is.
+    fn sounds_at(&self) -> Option<Timestamp> {
+        let said = self.seat.utterances();
+        let begins = said.iter().find_map(|said| {
+            let at = said.began_at?.max(self.from);
+            said.ended_at.is_none_or(|end| end > at).then_some(at)
+        });
+        let unheard = begins.filter(|_| self.heard == Heard::No);
+        unheard.map(|at| at + HEARD_WITHIN)
+    }
+
+    /// Notices that sound comes from it; returns what is to be told.
+    fn listen(&mut self, now: Timestamp, audible: bool) -> Option<Value> {
+        if audible && self.sounds_at().is_some_and(|at| at <= now) {
+            self.heard = Heard::Yes;
+        }
+        if self.heard != Heard::Yes {
+            return None;
+        }
+        self.heard = Heard::Told;
+        Some(json!({ "type": "avatar.heard", "session": self.session }))
     }
 
     /// What the avatar was done saying since the last time.

@@ -1,7 +1,9 @@
 use super::*;
 use crate::{
     http::TransportError,
-    vendors::recall::client::{CREATE_BOT, DELETE_BOT, LEAVE_CALL},
+    vendors::recall::client::{
+        CREATE_BOT, DELETE_BOT, DELETE_MEDIA, GET_BOT, LEAVE_CALL, SEND_AUDIO,
+    },
 };
 
 fn refused_with(operation: &str, status: u16, body: &str, headers: &[(&str, &str)]) -> CallError {
@@ -52,6 +54,27 @@ fn each_status_has_its_kind_and_advice() {
             (kind, advice, maybe_done, Some(status))
         );
     }
+}
+
+#[test]
+fn a_bot_that_is_not_found_is_asked_for_again_before_that_is_believed() {
+    for operation in [GET_BOT, LEAVE_CALL, DELETE_BOT, DELETE_MEDIA] {
+        let error = refused_with(operation, 404, "{}", &[]);
+        assert_eq!(
+            (error.kind, error.advice),
+            (FailureKind::NotFound, Advice::Retry { after: None }),
+            "{operation}"
+        );
+    }
+}
+
+#[test]
+fn only_the_making_of_a_bot_finds_the_pool_empty() {
+    let error = refused_with(SEND_AUDIO, 507, "{}", &[]);
+    assert_eq!(
+        (error.kind, error.advice),
+        (FailureKind::Unavailable, Advice::Retry { after: None })
+    );
 }
 
 #[test]
