@@ -52,6 +52,7 @@ test("a reload in the middle of a call is back within three seconds, with the sa
   await page.reload();
   await meeting.hears("ready");
   assert.ok(performance.now() - from < 3_000, `${performance.now() - from} ms`);
+  await meeting.left();
   assert.equal(meeting.upgrades.at(-1)?.get("t"), "sealed-token-of-the-test");
   assert.equal(meeting.sockets, 1);
 });
@@ -86,6 +87,37 @@ test("facts wait for the connection, and the greeting comes before them", async 
   assert.deepEqual(types, ["ready", "ready", "speak.failed"]);
 });
 
+test("what is cut off in its middle is played as far as it came, and then told how far", async () => {
+  await ready();
+  meeting.begin("utt_1", "pcm_24000");
+  meeting.audio(pcm(tone(440, 2)));
+  await meeting.hears("playing", { utterance_id: "utt_1" });
+  meeting.said.clear();
+  meeting.hangUp();
+  const told = await meeting.hears("speak.failed", { utterance_id: "utt_1" });
+  assert.equal(told["played_ms"], 2_000);
+  assert.equal(told["reason"], "the connection was lost");
+  const types = meeting.said.all.map(({ type }) => type);
+  assert.deepEqual([...new Set(types)], ["ready", "playing", "speak.failed"]);
+});
+
+test("what became of speech is said again on a new connection, as the last word may be lost", async () => {
+  await ready();
+  meeting.speak("utt_1", "pcm_24000", pcm(tone(440, 0.2)));
+  await meeting.hears("spoken", { utterance_id: "utt_1" });
+  meeting.speak("utt_2", "pcm_24000", pcm(tone(440, 20)));
+  await meeting.hears("playing", { utterance_id: "utt_2" });
+  meeting.said.clear();
+  meeting.hangUp();
+  await meeting.hears("playing", { utterance_id: "utt_2" });
+  const told = meeting.said.all.map(({ type, utterance_id }) => [type, utterance_id]);
+  assert.deepEqual(told, [
+    ["ready", undefined],
+    ["spoken", "utt_1"],
+    ["playing", "utt_2"],
+  ]);
+});
+
 test("a ping is answered, and a server that falls silent after one is left for a new connection", async () => {
   const { page } = await open(browser, meeting, (opening) => opening.clock.install());
   await page.clock.runFor(5_000);
@@ -95,6 +127,7 @@ test("a ping is answered, and a server that falls silent after one is left for a
   meeting.said.clear();
   await page.clock.fastForward(71_000);
   await meeting.hears("ready");
+  await meeting.left();
   assert.equal(meeting.sockets, 1);
 });
 
@@ -146,17 +179,18 @@ test("nothing piles up: after many utterances, gestures and connections the page
     const value = (name: string) => metrics.find((metric) => metric.name === name)?.value ?? Number.NaN;
     return { heap: value("JSHeapUsedSize"), nodes: value("Nodes"), listeners: value("JSEventListeners") };
   };
+  let spoken = 0;
   const live = async (rounds: number) => {
     for (let round = 0; round < rounds; round++) {
       meeting.said.clear();
       meeting.hangUp();
       await meeting.hears("ready");
       for (let number = 0; number < 20; number++) {
-        meeting.speak(`utt_${number}`, number % 2 ? "mp3" : "pcm_24000", number % 2 ? MP3_TONE : pcm(tone(440, 5)));
+        meeting.speak(`utt_${++spoken}`, number % 2 ? "mp3" : "pcm_24000", number % 2 ? MP3_TONE : pcm(tone(440, 5)));
         meeting.send({ type: "react", reaction: "nod" });
       }
       meeting.send({ type: "interrupt" });
-      await meeting.hears("playing", { utterance_id: "utt_19", interrupted: true });
+      await meeting.hears("playing", { utterance_id: `utt_${spoken}`, interrupted: true });
     }
   };
   await live(1);
