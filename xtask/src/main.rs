@@ -23,6 +23,7 @@ mod say;
 mod soak;
 mod test;
 mod timeline;
+mod toolchain;
 
 use std::process::ExitCode;
 

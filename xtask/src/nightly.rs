@@ -11,10 +11,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use crate::toolchain::WASM;
 use crate::{paths, run, say};
 
 const PINNED: &str = "nightly-2026-05-20";
-const TARGET: &str = "wasm32-unknown-unknown";
 
 /// A usable nightly toolchain.
 pub(crate) struct Nightly {
@@ -82,7 +82,7 @@ fn install() -> Result<()> {
                 "--component",
                 "rust-src",
                 "--target",
-                TARGET,
+                WASM,
             ]),
     )
 }
@@ -103,7 +103,7 @@ fn is_complete(toolchain: &str) -> bool {
     };
     let source = rustc(&["--print", "sysroot"])
         .map(|sysroot| sysroot.join("lib/rustlib/src/rust/library/Cargo.lock"));
-    let target = rustc(&["--target", TARGET, "--print", "target-libdir"]);
+    let target = rustc(&["--target", WASM, "--print", "target-libdir"]);
     [source, target]
         .into_iter()
         .all(|path| path.is_some_and(|path| path.exists()))

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::rust_tools::CARGO_DENY;
-use crate::{advisories, build, chromium, demo, fuzz, page, paths, run, say};
+use crate::{advisories, build, chromium, demo, fuzz, page, paths, run, say, toolchain};
 
 /// One part of the whole check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -240,16 +240,19 @@ impl Stage {
                         .args(["--", "-D", "warnings"]),
                 )
             }
-            Self::LintWasm => run::shown(
-                cargo(&[
-                    "clippy",
-                    "--package",
-                    "attache",
-                    "--target",
-                    "wasm32-unknown-unknown",
-                ])
-                .args(["--", "-D", "warnings"]),
-            ),
+            Self::LintWasm => {
+                toolchain::ensure_wasm()?;
+                run::shown(
+                    cargo(&[
+                        "clippy",
+                        "--package",
+                        "attache",
+                        "--target",
+                        toolchain::WASM,
+                    ])
+                    .args(["--", "-D", "warnings"]),
+                )
+            }
             Self::Dependencies => dependencies(unchecked),
             Self::Unit => cargo_test(&["--workspace", "--exclude", "attache-tests"], count),
             Self::Fuzz => fuzz_targets(count),
