@@ -82,13 +82,21 @@ impl BotManager<'_> {
             &json!({ "artifact": change.artifact.as_str(), "code": change.code.as_str(),
                 "sub_code": change.sub_code }),
         );
-        if self.meeting.status.is_over() && self.meeting.bot.is_some() {
+        if self.meeting.bot.is_none() {
+            return;
+        }
+        if self.meeting.status.is_over() {
             if change.code == ArtifactCode::Done {
                 self.expect_artifacts();
             }
             self.artifact_is(&change.artifact, &change.code, change.sub_code.as_deref());
             self.stop_polling_when_complete();
             self.start_polling_when_pending();
+        } else if change.code == ArtifactCode::Done
+            && !matches!(change.artifact, Artifact::Other(_))
+        {
+            // What is kept of a call is done after it: the word of its end is late or lost, and nobody repeats this one.
+            self.meeting.next_poll = Some(self.now);
         }
     }
 

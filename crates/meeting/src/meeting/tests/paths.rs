@@ -821,6 +821,39 @@ fn artifacts_that_no_webhook_brought_are_asked_for() {
 }
 
 #[test]
+fn artifacts_whose_word_overtakes_the_end_of_the_call_are_fetched_at_once() {
+    let mut room = Room::in_call();
+    room.artifact("transcript", "done");
+    room.status("call_ended");
+    room.status("done");
+    assert_eq!(room.meeting.view().transcript.state, ArtifactState::Pending);
+    let done = RecordingState {
+        transcript: artifact_done(),
+        video: artifact_done(),
+        audio: None,
+    };
+    room.answer("recall.get_bot", Ok(bot_state(&[], vec![done])));
+    room.answer(
+        "recall.get_transcript",
+        Ok(Answer::TranscriptStored { segments: 1 }),
+    );
+    let view = room.meeting.view();
+    assert_eq!(view.transcript.state, ArtifactState::Ready);
+    assert_eq!(view.recording.state, ArtifactState::Ready);
+}
+
+#[test]
+fn artifacts_whose_word_comes_without_the_end_of_the_call_tell_of_it() {
+    let mut room = Room::in_call();
+    room.artifact("participant_events", "done");
+    assert!(!room.open().contains(&"recall.get_bot"));
+    room.artifact("recording", "done");
+    let end = [("joining_call", 1), ("call_ended", 100), ("done", 110)];
+    room.answer("recall.get_bot", Ok(bot_state(&end, vec![])));
+    assert_eq!(room.meeting.status(), Status::Ended);
+}
+
+#[test]
 fn artifacts_that_never_come_are_given_up_with_a_warning() {
     let mut room = Room::in_call();
     room.status("call_ended");
