@@ -30,6 +30,8 @@ pub(super) enum Message {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Results {
+    #[serde(rename = "type")]
+    kind: String,
     pub(super) start: f64,
     pub(super) duration: f64,
     pub(super) is_final: bool,
@@ -73,19 +75,20 @@ struct Marker {
     timestamp: Option<f64>,
 }
 
+/// The type of [`Message::Results`].
+const RESULTS: &str = "Results";
+
 #[derive(Deserialize)]
 struct Typed {
     #[serde(rename = "type")]
     kind: String,
 }
 
-/// How results begin, which are most of what comes: to know it spares reading them twice.
-const RESULTS: &str = r#"{"type":"Results","#;
-
 /// Reads one text frame.
 pub(super) fn read(text: &str) -> Message {
-    if text.starts_with(RESULTS)
-        && let Ok(results) = serde_json::from_str(text)
+    // Most of what comes, so it is not read for its type first.
+    if let Ok(results) = serde_json::from_str::<Results>(text)
+        && results.kind == RESULTS
     {
         return Message::Results(results);
     }
@@ -93,7 +96,6 @@ pub(super) fn read(text: &str) -> Message {
         return Message::Other("(no type)".to_owned());
     };
     let message = match kind.as_str() {
-        "Results" => serde_json::from_str(text).map(Message::Results),
         "UtteranceEnd" => serde_json::from_str(text).map(|marker: Marker| Message::UtteranceEnd {
             last_word_end: marker.last_word_end.filter(|end| *end >= 0.0),
         }),
@@ -103,6 +105,7 @@ pub(super) fn read(text: &str) -> Message {
             })
         }
         "Metadata" => return Message::Metadata,
+        RESULTS => return Message::Other(format!("{RESULTS} (malformed)")),
         "Error" | "Warning" | "ConfigureFailure" => return Message::Other(explained(&kind, text)),
         _ => return Message::Other(kind),
     };
@@ -116,5 +119,36 @@ fn explained(kind: &str, text: &str) -> String {
     match said.iter().find_map(|key| value[*key].as_str()) {
         Some(said) => format!("{kind}: {said}"),
         None => kind.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_told_by_their_type_wherever_it_stands() {
+        let first = r#"{"type":"Results","start":1.5,"is_final":true}"#;
+        let last = r#"{"start":1.5,"is_final":true,"type":"Results"}"#;
+        for text in [first, last] {
+            assert!(
+                matches!(read(text), Message::Results(results) if results.is_final && results.start > 1.0),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_results_is_something_else() {
+        for (text, kind) in [
+            (r#"{"type":"Later","start":1.5,"is_final":true}"#, "Later"),
+            (r#"{"start":1.5,"is_final":true}"#, "(no type)"),
+            (r#"{"type":"Results","start":"now"}"#, "Results (malformed)"),
+        ] {
+            assert!(
+                matches!(read(text), Message::Other(told) if told == kind),
+                "{text}"
+            );
+        }
     }
 }
