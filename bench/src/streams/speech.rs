@@ -28,21 +28,37 @@ impl Speech {
             let begin = self.told / SENTENCE_SECONDS * SENTENCE_SECONDS;
             self.told += 1;
             let mut tell =
-                |message: &Value| write_plain(Kind::Text, message.to_string().as_bytes(), out);
+                |kind, fields: &Value| write_plain(Kind::Text, typed(kind, fields).as_bytes(), out);
             let heard = self.told - begin;
             if heard == 1 {
-                tell(&json!({ "type": "SpeechStarted", "channel": [0, 1], "timestamp": begin }));
+                tell(
+                    "SpeechStarted",
+                    &json!({ "channel": [0, 1], "timestamp": begin }),
+                );
             }
             if heard < SENTENCE_SECONDS {
                 let words = &text(0);
-                tell(&results(words, begin, heard, false));
+                tell("Results", &results(words, begin, heard, false));
             } else {
-                tell(&results(&text(next_final() as usize), begin, heard, true));
+                tell(
+                    "Results",
+                    &results(&text(next_final() as usize), begin, heard, true),
+                );
                 let end = f64::from(self.told) - 0.1;
-                tell(&json!({ "type": "UtteranceEnd", "channel": [0, 1], "last_word_end": end }));
+                tell(
+                    "UtteranceEnd",
+                    &json!({ "channel": [0, 1], "last_word_end": end }),
+                );
             }
         }
     }
+}
+
+/// A message whose type stands first, as the vendor writes it.
+fn typed(kind: &str, fields: &Value) -> String {
+    let fields = fields.to_string();
+    let (_, rest) = fields.split_at(1);
+    format!(r#"{{"type":"{kind}",{rest}"#)
 }
 
 /// One result: the words of the sentence that were said in the first seconds of it.
@@ -60,7 +76,6 @@ fn results(sentence: &str, begin: u32, seconds: u32, is_final: bool) -> Value {
         })
         .collect();
     json!({
-        "type": "Results",
         "channel_index": [0, 1],
         "duration": seconds,
         "start": begin,

@@ -75,8 +75,9 @@ struct Marker {
     timestamp: Option<f64>,
 }
 
-/// The type of [`Message::Results`].
+/// The type of [`Message::Results`], and as it stands in their text.
 const RESULTS: &str = "Results";
+const RESULTS_QUOTED: &str = r#""Results""#;
 
 #[derive(Deserialize)]
 struct Typed {
@@ -86,8 +87,9 @@ struct Typed {
 
 /// Reads one text frame.
 pub(super) fn read(text: &str) -> Message {
-    // Most of what comes, so it is not read for its type first.
-    if let Ok(results) = serde_json::from_str::<Results>(text)
+    // Most of what comes, and by far the longest, so they are not read for their type first.
+    if text.contains(RESULTS_QUOTED)
+        && let Ok(results) = serde_json::from_str::<Results>(text)
         && results.kind == RESULTS
     {
         return Message::Results(results);
