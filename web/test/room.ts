@@ -49,6 +49,7 @@ export class Room {
   #viewer: WebSocket | undefined;
   #release: () => void = () => {};
   #held: Promise<void> = Promise.resolve();
+  #closed = false;
 
   private constructor(publisher: Page) {
     this.#publisher = publisher;
@@ -63,7 +64,7 @@ export class Room {
         return;
       }
       this.#sockets.handleUpgrade(request, socket, head, (opened) => {
-        void this.#admit(opened, url.searchParams.get("reconnect") === "1");
+        this.#whileOpen(this.#admit(opened, url.searchParams.get("reconnect") === "1"));
       });
     });
   }
@@ -136,6 +137,7 @@ export class Room {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.drop();
     this.#sockets.close();
     this.#server.closeAllConnections();
@@ -143,9 +145,16 @@ export class Room {
     await this.#publisher.context().close();
   }
 
+  /** What a viewer still says or wants when the room closes finds no publisher any more. */
+  #whileOpen(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (!this.#closed) throw error;
+    });
+  }
+
   async #admit(socket: WebSocket, again: boolean): Promise<void> {
     this.#viewer = socket;
-    socket.on("message", (data: Buffer) => void this.#hear(data));
+    socket.on("message", (data: Buffer) => this.#whileOpen(this.#hear(data)));
     if (again) {
       this.visits.put({ what: "reconnected" });
       this.#send({ case: "reconnect", value: {} });

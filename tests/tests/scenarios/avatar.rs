@@ -31,7 +31,7 @@ fn says(kind: &'static str) -> impl Fn(&PageNews) -> bool {
 pub(crate) async fn the_room_is_greeted_once_through_the_avatar(world: &World) -> Result<()> {
     let room = greeted(world.avatars().await?).await?;
     let session = room.avatar_session().await?;
-    let heard = room.page_sounds();
+    let heard = room.page_sounds_to(&room.greeting()).await?;
     ensure!(
         heard.len() == 1 && is_from(&heard[0], &session),
         "{heard:?}"
@@ -94,7 +94,7 @@ pub(crate) async fn one_thing_is_said_after_the_other_through_the_avatar(
     }
     let events = events_until(&mut live, |event| is_utterance(event, &ids[2], "spoken")).await?;
     let session = room.avatar_session().await?;
-    let heard = room.page_sounds();
+    let heard = room.page_sounds_to(words[2]).await?;
     ensure!(heard.len() == 4, "{heard:?}\n{}", room.story());
     for (place, (id, words)) in ids.iter().zip(words).enumerate() {
         let (heard, said) = (&heard[place + 1], &session.utterances[place + 1]);

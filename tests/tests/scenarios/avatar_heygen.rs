@@ -47,7 +47,7 @@ pub(crate) async fn heygens_avatar_greets_speaks_and_is_stopped_at_the_end(
             "{events:?}"
         );
     }
-    let heard = room.page_sounds();
+    let heard = room.page_sounds_to(words[1]).await?;
     ensure!(heard.len() == 3, "{heard:?}\n{}", room.story());
     for (heard, words) in heard
         .iter()

@@ -142,7 +142,8 @@ async fn refused(room: Room<'_>, refusal: &Refusal) -> Result<()> {
         let session = room.avatar_session().await?;
         let id = say(&room, "And now with a face.").await?;
         events_until(&mut live, |event| is_utterance(event, &id, "spoken")).await?;
-        let heard = room.page_sounds().pop().context("it was heard")?;
+        let mut heard = room.page_sounds_to("And now with a face.").await?;
+        let heard = heard.pop().context("it was heard")?;
         ensure!(is_from(&heard, &session), "{heard:?}\n{}", room.story());
     } else {
         let avatar = room.avatar().await?;
@@ -241,7 +242,8 @@ async fn dies_in_mid_sentence(world: &World, death: Death) -> Result<()> {
     ensure!(room.avatar_overlaps().is_empty(), "{}", room.story());
     let id = say(&room, "Here I am again.").await?;
     events_until(&mut live, |event| is_utterance(event, &id, "spoken")).await?;
-    let heard = room.page_sounds().pop().context("it was heard")?;
+    let mut heard = room.page_sounds_to("Here I am again.").await?;
+    let heard = heard.pop().context("it was heard")?;
     ensure!(
         is_from(&heard, &second) && heard.text.as_deref() == Some("Here I am again."),
         "{heard:?}"

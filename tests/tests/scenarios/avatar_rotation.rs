@@ -40,7 +40,7 @@ pub(crate) async fn a_session_is_replaced_on_demand_and_no_word_is_lost(
         "{events:?}"
     );
     let third = room.until_another_avatar(&second).await?;
-    let heard = room.page_sounds();
+    let heard = room.page_sounds_to("With another face.").await?;
     ensure!(heard.len() == 3, "{heard:?}\n{}", room.story());
     for (heard, words, session) in [
         (&heard[1], LONG, &second),
@@ -104,7 +104,7 @@ pub(crate) async fn a_session_is_replaced_before_it_may_last_no_longer(
             "{words}\n{}",
             room.story()
         );
-        let heard = room.page_sounds().into_iter();
+        let heard = room.page_sounds_to(words).await?.into_iter();
         let heard = heard.filter(|heard| heard.text.as_ref() == Some(words));
         let heard: Vec<_> = heard.collect();
         ensure!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{
-    AvatarProvider, Browser, Entry, MeetingScript, PageMode, PageNews, SimulatorConfig, What,
+    AvatarProvider, Browser, MeetingScript, PageMode, PageNews, SimulatorConfig,
 };
 use serde_json::Value;
 
@@ -54,10 +54,7 @@ pub(crate) async fn in_a_real_browser_the_room_sees_the_avatar_move_and_hears_it
     let sound_before = simulator.page_sound(&bot).len();
     let length = room.length_ms(LONG).await?;
     // What follows too soon after the greeting is measured as one sound with it.
-    let greeting = room.greeting();
-    simulator
-        .wait_for(|entry| is_heard(&room, entry, &greeting), SOON)
-        .await?;
+    room.page_sounds_to(&room.greeting()).await?;
     let mut live = room.api.live(&room.id).await?;
     let id = say(&room, LONG).await?;
     events_until(&mut live, |event| is_utterance(event, &id, "spoken")).await?;
@@ -68,10 +65,8 @@ pub(crate) async fn in_a_real_browser_the_room_sees_the_avatar_move_and_hears_it
         after - before > fewest,
         "{before} and then {after} pictures"
     );
-    simulator
-        .wait_for(|entry| is_heard(&room, entry, LONG), SOON)
-        .await?;
-    let heard = room.page_sounds().pop().context("it was heard")?;
+    let mut heard = room.page_sounds_to(LONG).await?;
+    let heard = heard.pop().context("it was heard")?;
     ensure!(heard.measured && is_from(&heard, &session), "{heard:?}");
     ensure!(
         heard.duration_ms.abs_diff(length) < MEASURED_SLACK_MS,
@@ -91,12 +86,6 @@ pub(crate) async fn in_a_real_browser_the_room_sees_the_avatar_move_and_hears_it
     let meeting = room.ends_with_no_session_left().await?;
     ensure!(warnings(&meeting).is_empty(), "{meeting}");
     Ok(())
-}
-
-/// Whether the room has heard these words to their end.
-fn is_heard(room: &Room<'_>, entry: &Entry, words: &str) -> bool {
-    matches!(&entry.what, What::Heard { meeting_url, heard, .. }
-        if *meeting_url == room.url && heard.text().is_some_and(|text| text.ends_with(words)))
 }
 
 fn pictures(count: &Value) -> Result<u64> {

@@ -101,6 +101,22 @@ impl Room<'_> {
             .collect()
     }
 
+    /// Waits until the room has heard these words to their end, and tells all that it has heard from the page.
+    ///
+    /// Room and Worker learn of an avatar's end at the same time, so a meeting may have spoken what is not noted yet.
+    pub(crate) async fn page_sounds_to(&self, words: &str) -> Result<Vec<HeardPage>> {
+        let ends = |heard: &HeardPage| {
+            heard
+                .text
+                .as_deref()
+                .is_some_and(|text| text.ends_with(words))
+        };
+        until_it_holds(self.simulator, || self.page_sounds().iter().any(ends))
+            .await
+            .with_context(|| self.story())?;
+        Ok(self.page_sounds())
+    }
+
     /// When something last happened to the page.
     pub(crate) fn page_last(&self, matches: impl Fn(&PageNews) -> bool) -> Result<Timestamp> {
         let journal = self.simulator.journal();
