@@ -24,6 +24,7 @@ mod vendors;
 mod webhook_tables;
 mod webhooks;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -48,6 +49,9 @@ struct Arguments {
     /// Puts the tables into bench/RESULTS.md
     #[arg(long, conflicts_with = "quick")]
     write: bool,
+    /// Plays each part that is measured in rounds so many times; fewer are quicker and less certain
+    #[arg(long, value_name = "NUMBER", conflicts_with = "quick")]
+    rounds: Option<NonZeroUsize>,
     /// Measures this part only; may be repeated. Without it all but the hour are measured
     #[arg(long, value_name = "PART")]
     only: Vec<Part>,
@@ -140,7 +144,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {
-    let plan = if arguments.quick { QUICK } else { FULL };
+    let mut plan = if arguments.quick { QUICK } else { FULL };
+    if let Some(rounds) = arguments.rounds {
+        plan.streams.rounds = rounds.get();
+        plan.throughput.rounds = rounds.get();
+    }
     allow_open_files()?;
     let workshop = Workshop::open()?;
     let machine = Machine::describe(&workshop)?;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the built Worker side by side with plain JavaScript and the bare runtime.
 
+use std::num::NonZeroUsize;
 use std::process::Command;
 
 use anyhow::Result;
@@ -46,7 +47,12 @@ impl Part {
 }
 
 /// Measures, a little or in full, all but the hour or only some parts, and keeps the tables if that is wanted.
-pub(crate) fn run(quick: bool, write: bool, only: &[Part]) -> Result<()> {
+pub(crate) fn run(
+    quick: bool,
+    write: bool,
+    rounds: Option<NonZeroUsize>,
+    only: &[Part],
+) -> Result<()> {
     build::run()?;
     let mut command = Command::new("cargo");
     command
@@ -61,6 +67,7 @@ pub(crate) fn run(quick: bool, write: bool, only: &[Part]) -> Result<()> {
         ])
         .args(quick.then_some("--quick"))
         .args(write.then_some("--write"))
+        .args(rounds.map(|rounds| format!("--rounds={rounds}")))
         .args(only.iter().flat_map(|part| ["--only", part.name()]))
         .envs(PROFILE)
         .current_dir(paths::root());

@@ -25,6 +25,7 @@ mod test;
 mod timeline;
 mod toolchain;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -69,6 +70,9 @@ enum Command {
         /// Puts the tables into bench/RESULTS.md
         #[arg(long, conflicts_with = "quick")]
         write: bool,
+        /// Plays each part that is measured in rounds so many times; fewer are quicker and less certain
+        #[arg(long, value_name = "NUMBER", conflicts_with = "quick")]
+        rounds: Option<NonZeroUsize>,
         /// Measures this part only; may be repeated. Without it all but the hour are measured
         #[arg(long, value_name = "PART")]
         only: Vec<bench::Part>,
@@ -114,7 +118,12 @@ fn main() -> ExitCode {
         Command::Soak { minutes, seed } => soak::run(minutes, seed),
         Command::Faults { check } => faults::run(check),
         Command::Pictures => page::pictures(),
-        Command::Bench { quick, write, only } => bench::run(quick, write, &only),
+        Command::Bench {
+            quick,
+            write,
+            rounds,
+            only,
+        } => bench::run(quick, write, rounds, &only),
         Command::Timeline(arguments) => timeline::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         // The count is the last line, whatever it says.
