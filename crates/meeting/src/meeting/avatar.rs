@@ -130,14 +130,16 @@ impl BotManager<'_> {
             self.meeting.avatar.sessions.remove(index);
         }
         if !unwanted {
-            let last = matches!(
-                error.kind,
-                FailureKind::Unauthorized
-                    | FailureKind::Forbidden
-                    | FailureKind::InsufficientCredit
-                    | FailureKind::AvatarUnknown
-                    | FailureKind::InvalidRequest
-            );
+            // A start whose answer was lost is refused the second time, and says nothing of the next session.
+            let last = !error.maybe_done
+                && matches!(
+                    error.kind,
+                    FailureKind::Unauthorized
+                        | FailureKind::Forbidden
+                        | FailureKind::InsufficientCredit
+                        | FailureKind::AvatarUnknown
+                        | FailureKind::InvalidRequest
+                );
             self.avatar_failed(&error.reason, last);
         }
     }

@@ -315,6 +315,23 @@ fn without_the_vendor_the_page_speaks_at_once_and_the_meeting_says_why() {
 }
 
 #[test]
+fn a_start_whose_answer_was_lost_is_followed_by_another_session() {
+    let mut room = in_call(AvatarProvider::LiveAvatar);
+    load(&mut room);
+    let opening = opening(AvatarProvider::LiveAvatar, "s1");
+    let opened = Ok(Answer::AvatarOpened { opening });
+    answer(&mut room, "liveavatar.create_token", opened);
+    let started_before = CallError {
+        maybe_done: true,
+        ..refused(400, FailureKind::InvalidRequest)
+    };
+    answer(&mut room, "liveavatar.start", Err(started_before));
+    stopped(&mut room);
+    pass(&mut room, limits::AVATAR_PAUSE);
+    assert!(room.open().contains(&"liveavatar.create_token"));
+}
+
+#[test]
 fn what_the_avatar_cannot_say_to_its_end_the_page_says_from_there_on() {
     for reason in [
         CutReason::SocketLost,
