@@ -799,34 +799,8 @@ fn a_call_that_was_over_before_the_greeting_is_a_warning() {
     assert_eq!(warned.collect::<Vec<_>>(), [WarningCode::GreetingFailed]);
 }
 
-#[test]
-fn artifacts_that_no_webhook_brought_are_asked_for() {
-    let mut room = Room::in_call();
-    room.status("call_ended");
-    assert_eq!(room.meeting.view().transcript.state, ArtifactState::Pending);
-    room.wait(limits::ARTIFACT_POLLS[0]);
-    let done = RecordingState {
-        transcript: artifact_done(),
-        video: artifact_done(),
-        audio: None,
-    };
-    room.answer("recall.get_bot", Ok(bot_state(&[], vec![done])));
-    room.answer(
-        "recall.get_transcript",
-        Ok(Answer::TranscriptStored { segments: 0 }),
-    );
-    let view = room.meeting.view();
-    assert_eq!(view.transcript.state, ArtifactState::Ready);
-    assert_eq!(view.recording.state, ArtifactState::Ready);
-}
-
-#[test]
-fn artifacts_whose_word_overtakes_the_end_of_the_call_are_fetched_at_once() {
-    let mut room = Room::in_call();
-    room.artifact("transcript", "done");
-    room.status("call_ended");
-    room.status("done");
-    assert_eq!(room.meeting.view().transcript.state, ArtifactState::Pending);
+/// Answers the look that the meeting has ordered: everything is there.
+fn finds_what_is_kept(room: &mut Room) {
     let done = RecordingState {
         transcript: artifact_done(),
         video: artifact_done(),
@@ -840,6 +814,25 @@ fn artifacts_whose_word_overtakes_the_end_of_the_call_are_fetched_at_once() {
     let view = room.meeting.view();
     assert_eq!(view.transcript.state, ArtifactState::Ready);
     assert_eq!(view.recording.state, ArtifactState::Ready);
+}
+
+#[test]
+fn artifacts_that_no_webhook_brought_are_asked_for() {
+    let mut room = Room::in_call();
+    room.status("call_ended");
+    assert_eq!(room.meeting.view().transcript.state, ArtifactState::Pending);
+    room.wait(limits::ARTIFACT_POLLS[0]);
+    finds_what_is_kept(&mut room);
+}
+
+#[test]
+fn artifacts_whose_word_overtakes_the_end_of_the_call_are_fetched_at_once() {
+    let mut room = Room::in_call();
+    room.artifact("transcript", "done");
+    room.status("call_ended");
+    room.status("done");
+    assert_eq!(room.meeting.view().transcript.state, ArtifactState::Pending);
+    finds_what_is_kept(&mut room);
 }
 
 #[test]
