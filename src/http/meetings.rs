@@ -500,7 +500,7 @@ async fn get_recording(caller: &Caller<'_>, request: &Request) -> Answer {
     Ok(response)
 }
 
-/// Reads the meeting's event log.
+/// Reads the meeting's event log, of which the newest 5,000 entries are kept.
 #[utoipa::path(get, path = "/v1/meetings/{id}/timeline", tag = "meetings",
     params(("id" = String, Path, description = "The meeting's id"),
         ("limit" = Option<u32>, Query, description = "Entries a page, 1 to 100, 100 by default"),

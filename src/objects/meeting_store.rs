@@ -7,7 +7,7 @@
 use attache_meeting::{
     api::{TimelinePage, TimelineRow, TranscriptSource},
     ids::UtteranceId,
-    meeting::{Meeting, Step, TimelineKind},
+    meeting::{Meeting, Step, TimelineKind, limits},
     transcript::Segment,
 };
 use jiff::{Timestamp, ToSpan};
@@ -28,6 +28,16 @@ CREATE TABLE IF NOT EXISTS clip (utterance_id TEXT PRIMARY KEY, audio BLOB NOT N
 CREATE TABLE IF NOT EXISTS clip_part (utterance_id TEXT NOT NULL, part INTEGER NOT NULL, audio BLOB NOT NULL,
     PRIMARY KEY (utterance_id, part)) WITHOUT ROWID;
 ";
+
+/// Keeps the timeline within its bound, without a call of its own for each entry. An object keeps the trigger, and so
+/// the bound, that it was made with.
+fn timeline_bound() -> String {
+    let kept = limits::MAX_TIMELINE;
+    format!(
+        "CREATE TRIGGER IF NOT EXISTS timeline_bound AFTER INSERT ON timeline \
+         BEGIN DELETE FROM timeline WHERE seq <= NEW.seq - {kept}; END"
+    )
+}
 
 /// How long webhook ids are remembered. Recall repeats a webhook for about a day.
 const WEBHOOK_MEMORY_HOURS: i64 = 72;
@@ -84,7 +94,8 @@ impl MeetingStore {
 
     /// Makes the tables.
     pub(crate) fn create(&self) -> Result<()> {
-        execute(&self.storage, SCHEMA, Vec::new())
+        execute(&self.storage, SCHEMA, Vec::new())?;
+        execute(&self.storage, &timeline_bound(), Vec::new())
     }
 
     /// Stores everything that one event brought, or nothing of it; the meeting itself where it has a new snapshot.

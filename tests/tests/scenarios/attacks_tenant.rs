@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::face_page::token;
 use crate::tenants::tenant;
-use crate::world::{Room, World, is_problem, text, wrong_fields};
+use crate::world::{World, is_problem, text, wrong_fields};
 
 /// More levels than any reader of JSON here follows.
 const BOTTOMLESS: usize = 100_000;
@@ -35,12 +35,6 @@ async fn raw(api: &Api, key: &str, method: &str, path: &str) -> Result<(u16, Str
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
     Ok((status.with_context(|| format!("{path}: {answer}"))?, answer))
-}
-
-/// A booking that needs no bot for a week.
-fn next_week(room: &Room<'_>) -> Value {
-    let starts_at = Timestamp::now() + SignedDuration::from_hours(7 * 24);
-    room.booking_with(json!({ "starts_at": starts_at.to_string() }))
 }
 
 pub(crate) async fn whatever_stands_in_the_place_of_an_id_leads_nowhere(
@@ -162,7 +156,7 @@ pub(crate) async fn cursors_and_idempotency_keys_reach_ones_own_meetings_only(
     let system = world.system().await?;
     let mut room = world.room().await?;
     let stranger = tenant(system, "attacker-cursors", &json!({})).await?;
-    let booking = next_week(&room);
+    let booking = room.booking_for_next_week();
     let own = room
         .api
         .create_meeting_once(&booking, "the same key")

@@ -327,6 +327,7 @@ fn trials(stage: &Arc<Stage>) -> Vec<Trial> {
             what_is_no_webhook_is_refused_with_a_reason
             a_repeated_webhook_takes_effect_once
             a_thousand_damaged_webhooks_break_nothing
+            a_flood_leaves_the_newest_entries_of_the_timeline
         ;
         panic:
             a_panic_costs_one_request_and_nothing_else

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use attache_simulator::{Delivery, HeaderFamily, MadeUpWebhook, MeetingScript, sign};
 use attache_tests::{Answer, read};
 use futures_util::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
@@ -71,11 +71,8 @@ async fn post(room: &Room<'_>, headers: &[(&str, &str)], body: &str) -> Result<A
 pub(crate) async fn what_recall_did_not_sign_is_refused_and_changes_nothing(
     world: &World,
 ) -> Result<()> {
-    // A meeting of next week, so that nothing else happens to it.
     let mut room = world.room().await?;
-    let starts_at = Timestamp::now() + SignedDuration::from_hours(7 * 24);
-    let booking = room.booking_with(json!({ "starts_at": starts_at.to_string() }));
-    room.book(&booking).await?;
+    room.book(&room.booking_for_next_week()).await?;
     room.until(|meeting| meeting["bot"].is_object()).await?;
     let body = spoken(&room, "Transfer the money.")?;
     let before = (room.meeting().await?, room.timeline().await?);
@@ -321,6 +318,11 @@ pub(crate) async fn a_repeated_webhook_takes_effect_once(world: &World) -> Resul
 const MUTANTS: usize = 1_000;
 const AT_A_TIME: usize = 20;
 
+/// So many entries of a timeline are kept.
+const MAX_TIMELINE: usize = 5_000;
+/// Few at a time, as the other scenarios share the runtime.
+const FLOOD_AT_A_TIME: usize = 4;
+
 /// The same damage in every run.
 const SEED: u64 = 20_261_122;
 
@@ -371,4 +373,33 @@ pub(crate) async fn a_thousand_damaged_webhooks_break_nothing(world: &World) -> 
     let over = |meeting: &Value| meeting["status"] == "ended" || meeting["status"] == "failed";
     doomed.until_within(Duration::from_secs(45), over).await?;
     doomed.one_bot_and_one_greeting()
+}
+
+pub(crate) async fn a_flood_leaves_the_newest_entries_of_the_timeline(world: &World) -> Result<()> {
+    let mut room = world.room().await?;
+    room.book(&room.booking_for_next_week()).await?;
+    room.until(|meeting| meeting["bot"].is_object()).await?;
+    let before = room.timeline().await?.len();
+    ensure!(before > 0);
+
+    let unknown = json!({ "event": "mood.changed", "data": { "bot": {} } });
+    let unknown = about(&room, unknown)?;
+    for _ in 0..MAX_TIMELINE / FLOOD_AT_A_TIME {
+        let sent = (0..FLOOD_AT_A_TIME).map(|_| emit(&room, MadeUpWebhook::new(&unknown)));
+        let answered = try_join_all(sent).await?;
+        ensure!(answered.iter().all(|status| *status == 200), "{answered:?}");
+    }
+
+    let kept = room.timeline().await?;
+    ensure!(kept.len() == MAX_TIMELINE, "{}", kept.len());
+    let first = usize::try_from(kept[0]["seq"].as_u64().context("a number")?)?;
+    ensure!(first == before + 1, "{first} after {before}");
+    ensure!(
+        kept.iter()
+            .enumerate()
+            .all(|(place, entry)| entry["seq"] == first + place)
+    );
+    ensure!(kept.iter().all(|entry| entry["name"] == "unknown_event"));
+    ensure!(room.meeting().await?["status"] == "scheduled");
+    Ok(())
 }

@@ -9,6 +9,7 @@ use attache_simulator::{
     PageMode, RequestSeen, Simulator, SimulatorConfig,
 };
 use attache_tests::{Answer, Api, Settings, System, google_meet};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -213,6 +214,12 @@ impl<'a> Room<'a> {
             booking.extend(fields);
         }
         booking
+    }
+
+    /// A booking that needs no bot for a week, so that nothing else happens to it.
+    pub(crate) fn booking_for_next_week(&self) -> Value {
+        let starts_at = Timestamp::now() + SignedDuration::from_hours(7 * 24);
+        self.booking_with(json!({ "starts_at": starts_at.to_string() }))
     }
 
     /// Books it and remembers the id.

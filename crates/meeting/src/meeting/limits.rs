@@ -195,6 +195,10 @@ pub const MAX_NOTED_CHARS: usize = 100;
 /// How many warnings a meeting has at most.
 pub const MAX_WARNINGS: usize = 50;
 
+/// How many entries of a meeting's timeline are kept, the newest ones: a call of five hours in which something is said
+/// every minute has about half of it. What comes without end is participants' updates, or a page that reloads in a loop.
+pub const MAX_TIMELINE: u64 = 5_000;
+
 /// The longest pause between attempts to book a bot that is not needed for days.
 pub const LONGEST_CREATION_PAUSE: Duration = Duration::from_mins(30);
 
