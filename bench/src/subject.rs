@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use attache_tests::checkout;
+use attache_tests::{checkout, workerd};
 use tempfile::TempDir;
 
 use crate::config;
@@ -120,8 +120,8 @@ impl Workshop {
         }
         Ok(Self {
             folder,
-            workerd: find_workerd()?,
-            compatibility_date: compatibility_date()?,
+            workerd: workerd::executable()?,
+            compatibility_date: workerd::compatibility_date()?,
         })
     }
 
@@ -155,28 +155,4 @@ impl Workshop {
         fs::write(&file, text).context("could not write the configuration")?;
         Runtime::start(&self.workerd, &file, storage, door)
     }
-}
-
-/// The package's own executable: the one in `.bin` may be a script, whose processor time is not the runtime's.
-fn find_workerd() -> Result<PathBuf> {
-    let vendor = checkout().join("node_modules/@cloudflare");
-    let found = fs::read_dir(&vendor)
-        .context("the npm packages are not installed")?
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("workerd-"))
-        .map(|entry| entry.path().join("bin/workerd"))
-        .find(|path| path.exists());
-    found.context("the runtime is not among the npm packages")
-}
-
-fn compatibility_date() -> Result<String> {
-    let text = fs::read_to_string(checkout().join("wrangler.toml"))
-        .context("could not read wrangler.toml")?;
-    let config: toml::Table = text.parse().context("wrangler.toml is not TOML")?;
-    let date = config
-        .get("compatibility_date")
-        .and_then(toml::Value::as_str);
-    Ok(date
-        .context("wrangler.toml has no compatibility date")?
-        .to_owned())
 }

@@ -18,6 +18,7 @@ mod process;
 mod runtime;
 mod settings;
 mod system;
+pub mod workerd;
 
 pub use api::{Answer, Api, read};
 pub use audio_socket::{AudioSocket, sign_upgrade};

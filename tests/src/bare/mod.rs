@@ -18,9 +18,10 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use url::Url;
 
 use crate::api::Api;
-use crate::home::{Home, checkout};
+use crate::home::Home;
 use crate::process::{Output, ProcessGroup};
 use crate::settings::{API_KEY, Settings};
+use crate::workerd;
 
 /// What stands around the Worker where wrangler would: static assets and the directory.
 const MODULES: [(&str, &str); 2] = [
@@ -49,7 +50,7 @@ impl BareRuntime {
         fs::create_dir(home.storage())?;
         Ok(Self {
             home,
-            workerd: find_workerd()?,
+            workerd: workerd::executable()?,
             doors,
             process: None,
             output: Output::default(),
@@ -82,7 +83,7 @@ impl BareRuntime {
         for (number, branch) in branches.iter().enumerate() {
             settings.push(branch.clone().with("PUBLIC_URL", &self.origin(number)?));
         }
-        let text = config::write(&compatibility_date()?, &settings);
+        let text = config::write(&workerd::compatibility_date()?, &settings);
         fs::write(self.config(), text).context("could not write the configuration")
     }
 
@@ -121,28 +122,4 @@ fn door() -> Result<TcpListener> {
     let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     fcntl_setfd(&door, FdFlags::empty()).context("the door cannot be passed on")?;
     Ok(door)
-}
-
-/// The package's own executable: the one in `.bin` is a script that starts it.
-fn find_workerd() -> Result<PathBuf> {
-    let packages = checkout().join("node_modules/@cloudflare");
-    let found = fs::read_dir(packages)
-        .context("the npm packages are not installed")?
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("workerd-"))
-        .map(|entry| entry.path().join("bin/workerd"))
-        .find(|path| path.exists());
-    found.context("the runtime is not among the npm packages")
-}
-
-fn compatibility_date() -> Result<String> {
-    let text = fs::read_to_string(checkout().join("wrangler.toml"))
-        .context("could not read wrangler.toml")?;
-    let config: toml::Table = text.parse().context("wrangler.toml is not TOML")?;
-    let date = config
-        .get("compatibility_date")
-        .and_then(toml::Value::as_str);
-    Ok(date
-        .context("wrangler.toml has no compatibility date")?
-        .to_owned())
 }
