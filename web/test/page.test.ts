@@ -3,7 +3,7 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { launch, open, type Opened } from "./browser.ts";
 import { Meeting } from "./meeting.ts";
-import { difference, portrait, restlessness } from "./picture.ts";
+import { difference, portrait, type Portrait } from "./picture.ts";
 import { MP3_TONE, pcm, tone } from "./tones.ts";
 
 let browser: Browser;
@@ -140,32 +140,69 @@ test("frames that mean nothing do no harm", async () => {
   await meeting.hears("pong");
 });
 
-test("each pose changes the picture, beyond what the face does by itself", async () => {
-  const { page } = await ready();
+/**
+ * The figure so many milliseconds after `begin` was told, on a page of its own where time passes only for this and chance
+ * is none: what differs between two such films is what was told.
+ */
+async function film(begin: () => void, moments: number[]): Promise<Portrait[]> {
+  const { page } = await open(browser, meeting, async (opening) => {
+    await opening.addInitScript(() => {
+      Math.random = () => 0.5;
+    });
+    await opening.clock.install({ time: 0 });
+  });
+  await meeting.hears("ready");
+  await page.clock.pauseAt(60_000);
+  await page.clock.runFor(3_000);
+  begin();
+  meeting.send({ type: "ping" });
+  await meeting.hears("pong");
+  const pictures: Portrait[] = [];
+  let passed = 0;
+  for (const moment of moments) {
+    await page.clock.runFor(moment - passed);
+    passed = moment;
+    pictures.push(await portrait(page));
+  }
+  await page.context().close();
+  await meeting.left();
+  meeting.said.clear();
+  return pictures;
+}
+
+/** What two films of the same may differ by: the one may be a picture ahead of the other. */
+const SAME = 0.01;
+/** What anybody can see. */
+const SEEN = 0.05;
+
+test("each pose changes the picture", async () => {
   const settled = async (pose: string) => {
-    meeting.send({ type: "pose", pose });
-    await page.waitForSelector(`[data-activity="${pose}"]`);
-    await page.waitForTimeout(1_200);
-    return portrait(page);
+    const [only] = await film(() => meeting.send({ type: "pose", pose }), [1_200]);
+    return only as Portrait;
   };
-  const [idle, listening, thinking] = [await settled("idle"), await settled("listening"), await settled("thinking")];
-  const byItself = await restlessness(page);
+  const [idle, again, listening, thinking] = [
+    await settled("idle"),
+    await settled("idle"),
+    await settled("listening"),
+    await settled("thinking"),
+  ];
+  assert.ok(difference(idle, again) < SAME, `${difference(idle, again)}`);
   for (const [one, other] of [[idle, listening], [listening, thinking], [thinking, idle]] as const) {
-    assert.ok(difference(one, other) > 1.2 * byItself, `${difference(one, other)}, by itself ${byItself}`);
+    assert.ok(difference(one, other) > SEEN, `${difference(one, other)}`);
   }
 });
 
 for (const reaction of ["nod", "interested", "thinking"]) {
   test(`the reaction ${reaction} is seen, and passes`, async () => {
     meeting.hello = { ...meeting.hello, pose: "listening" };
-    const { page } = await ready();
-    await page.waitForTimeout(1_500);
-    const before = await restlessness(page);
-    meeting.send({ type: "react", reaction });
-    const moved = await restlessness(page);
-    await page.waitForTimeout(2_500);
-    const after = await restlessness(page);
-    assert.ok(moved > 1.5 * Math.max(before, after), `${moved}, before ${before}, after ${after}`);
+    // Longer than a nod, until the other reactions are at their height, and after the end of all.
+    const moments = [...Array.from({ length: 14 }, (_, index) => 100 * (index + 1)), 5_500];
+    const calm = await film(() => {}, moments);
+    const moved = await film(() => meeting.send({ type: "react", reaction }), moments);
+    const differences = moved.map((picture, index) => difference(picture, calm[index] as Portrait));
+    const after = differences.pop() as number;
+    assert.ok(Math.max(...differences) > SEEN, `${differences}`);
+    assert.ok(after < SAME, `${after}`);
   });
 }
 
