@@ -15,6 +15,7 @@ use crate::api::Api;
 use crate::home::{Home, checkout};
 use crate::process::{Output, ProcessGroup};
 use crate::settings::{API_KEY, Settings};
+use crate::workerd;
 
 /// Starting takes two seconds on an idle machine; a busy one gets ten times that.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -180,6 +181,7 @@ impl Runtime {
             .env("WRANGLER_SEND_ERROR_REPORTS", "false")
             .env("WRANGLER_HIDE_BANNER", "true")
             .env("CLOUDFLARE_CF_FETCH_ENABLED", "false")
+            .env("MINIFLARE_WORKERD_V8_FLAGS", workerd::V8_FLAGS)
             // Workers that run side by side must not find each other.
             .env("WRANGLER_REGISTRY_PATH", self.home.path().join("registry"))
             .env("WRANGLER_LOG_PATH", self.home.path().join("logs"));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::settings::Settings;
+use crate::workerd::V8_FLAGS;
 
 /// The name of the folder with the databases in the configuration.
 pub(super) const STORAGE: &str = "storage";
@@ -29,6 +30,7 @@ pub(super) fn write(compatibility_date: &str, branches: &[Settings]) -> String {
         r#"using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
+  v8Flags = ["{V8_FLAGS}"],
   services = [
 {services}    (name = "{STORAGE}", disk = (writable = true)),
     # The simulated vendors are on this machine.
