@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 use crate::home::checkout;
 
 /// Garbage is collected by the main thread alone. On a machine with two cores V8 has one thread beside it, and the local
-/// runtime can stand still for good: the main thread runs V8's tasks until that thread has swept, and that thread waits
-/// until the main one has collected. Cloudflare's own runtime has limits that end this; a test has none.
-pub const V8_FLAGS: &str = "--single-threaded-gc";
+/// runtime has been seen to stand still until the test gave up, probably as the two wait for each other: the main thread
+/// runs V8's tasks until the other has swept, and the other waits until the main one has collected.
+pub(crate) const V8_FLAGS: &str = "--single-threaded-gc";
 
 /// The package's own executable: the one in `.bin` may be a script that starts it, whose processor time and end are not
 /// the runtime's.

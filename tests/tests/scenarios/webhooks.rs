@@ -318,11 +318,6 @@ pub(crate) async fn a_repeated_webhook_takes_effect_once(world: &World) -> Resul
 const MUTANTS: usize = 1_000;
 const AT_A_TIME: usize = 20;
 
-/// So many entries of a timeline are kept.
-const MAX_TIMELINE: usize = 5_000;
-/// Few at a time, as the other scenarios share the runtime.
-const FLOOD_AT_A_TIME: usize = 4;
-
 /// The same damage in every run.
 const SEED: u64 = 20_261_122;
 
@@ -374,6 +369,11 @@ pub(crate) async fn a_thousand_damaged_webhooks_break_nothing(world: &World) -> 
     doomed.until_within(Duration::from_secs(45), over).await?;
     doomed.one_bot_and_one_greeting()
 }
+
+/// So many entries of a timeline are kept.
+const MAX_TIMELINE: usize = 5_000;
+/// Few at a time, as the other scenarios share the runtime.
+const FLOOD_AT_A_TIME: usize = 4;
 
 pub(crate) async fn a_flood_leaves_the_newest_entries_of_the_timeline(world: &World) -> Result<()> {
     let mut room = world.room().await?;
