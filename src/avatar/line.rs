@@ -192,7 +192,7 @@ impl Line {
             .flatten()
             .min();
         if let Some(at) = due {
-            self.timer.set(at, clock::now());
+            self.timer.set(at);
         }
     }
 

@@ -66,8 +66,7 @@ impl Ears {
             let rung = ears.clone();
             let timer = Timer::new(move || {
                 if let Some(ears) = rung.upgrade() {
-                    ears.timer.rang();
-                    ears.poll();
+                    ears.rang();
                 }
             });
             let (usual, careful) = (ears.clone(), ears.clone());
@@ -242,11 +241,21 @@ impl Ears {
         }
     }
 
+    /// While sound comes in the timer rings too early, as it is not set anew for each frame; then it is only set again.
+    fn rang(self: &Rc<Self>) {
+        self.timer.rang();
+        let due = self.stt.borrow().deadline();
+        match due {
+            Some(at) if at > clock::now() => self.timer.set(at),
+            _ => self.poll(),
+        }
+    }
+
     /// Makes sure that [`Self::poll`] is called in time. A timer that rings earlier stays: most frames move the time
     /// on, and setting a timer for each would cost more than the frame.
     fn set_timer(&self) {
         if let Some(at) = self.stt.borrow().deadline() {
-            self.timer.set(at, clock::now());
+            self.timer.set(at);
         }
     }
 

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 use worker::js_sys::Function;
 
+use crate::clock;
+
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_name = setTimeout)]
@@ -36,7 +38,7 @@ impl Timer {
     }
 
     /// Makes sure that the timer rings by `at`; one that rings earlier stays.
-    pub(crate) fn set(&self, at: Timestamp, now: Timestamp) {
+    pub(crate) fn set(&self, at: Timestamp) {
         let mut set = self.set.borrow_mut();
         if let Some(earlier) = &*set {
             if earlier.at <= at {
@@ -44,7 +46,7 @@ impl Timer {
             }
             clear_timeout(&earlier.id);
         }
-        let wait = at.duration_since(now).as_millis_f64().max(0.0);
+        let wait = at.duration_since(clock::now()).as_millis_f64().max(0.0);
         let id = set_timeout(self.callback.as_ref().unchecked_ref(), wait);
         *set = Some(Set { at, id });
     }
