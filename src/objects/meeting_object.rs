@@ -94,6 +94,8 @@ pub(crate) struct Shell {
     pub(crate) avatar: Avatar,
     /// What ears and avatar had to tell while reports wait; no more than one step brings about.
     reports: RefCell<VecDeque<Event>>,
+    /// Whether it is certain that nobody watches: to look costs as much as a short message of Deepgram's.
+    unwatched: Cell<bool>,
     /// Whether reports wait: for the one that is being taken in, or for the orders of a step.
     reporting: Cell<bool>,
 }
@@ -132,6 +134,7 @@ impl DurableObject for MeetingObject {
                 ears: RefCell::new(None),
                 avatar: Avatar::default(),
                 reports: RefCell::new(VecDeque::new()),
+                unwatched: Cell::new(false),
                 reporting: Cell::new(false),
             })),
         }
@@ -456,7 +459,12 @@ impl Shell {
     }
 
     fn watchers(&self) -> Vec<WebSocket> {
-        self.state.get_websockets_with_tag(WATCHER)
+        if self.unwatched.get() {
+            return Vec::new();
+        }
+        let watchers = self.state.get_websockets_with_tag(WATCHER);
+        self.unwatched.set(watchers.is_empty());
+        watchers
     }
 
     /// The open sockets of the bot's page, except one.
@@ -810,6 +818,7 @@ impl Shell {
         let pair = WebSocketPair::new()?;
         self.state
             .accept_websocket_with_tags(&pair.server, &[WATCHER]);
+        self.unwatched.set(false);
         let meeting = self.with_meeting(|meeting| LiveEvent::Meeting {
             meeting: Box::new(meeting.view()),
         });

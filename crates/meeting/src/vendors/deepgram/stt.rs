@@ -417,7 +417,7 @@ impl DeepgramStt {
         match wire::read(text) {
             Message::Results(results) => {
                 self.failures = 0;
-                self.results(results, base);
+                self.results(&results, base);
             }
             Message::UtteranceEnd { last_word_end } => {
                 if let Some(end) = last_word_end {
@@ -629,7 +629,7 @@ impl DeepgramStt {
         self.reports.push(SttReport::Closed);
     }
 
-    fn results(&mut self, results: Results, base: i64) {
+    fn results(&mut self, results: &Results<'_>, base: i64) {
         let (is_final, closes) = (
             results.is_final,
             results.speech_final || results.from_finalize,

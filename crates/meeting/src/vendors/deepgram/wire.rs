@@ -3,14 +3,16 @@
 //! Reference: <https://developers.deepgram.com/reference/speech-to-text/listen-streaming>; types that only the
 //! vendor's SDKs know (`Error`, `ConfigureSuccess`, …) come as [`Message::Other`].
 
+use std::{borrow::Cow, ops::Deref};
+
 use serde::Deserialize;
 use serde_json::Value;
 
 /// A message of the vendor's.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum Message<'a> {
     /// Words of a stretch of sound.
-    Results(Results),
+    Results(Results<'a>),
     /// A pause between words is long enough.
     UtteranceEnd {
         /// When the last word ended; none that means "ignore this".
@@ -29,42 +31,66 @@ pub(super) enum Message {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Results {
-    #[serde(rename = "type")]
-    kind: String,
+pub(super) struct Results<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Text<'a>,
     pub(super) start: f64,
     pub(super) duration: f64,
     pub(super) is_final: bool,
     pub(super) speech_final: bool,
     pub(super) from_finalize: bool,
-    pub(super) channel: Channel,
+    #[serde(borrow)]
+    pub(super) channel: Channel<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Channel {
-    pub(super) alternatives: Vec<Alternative>,
+pub(super) struct Channel<'a> {
+    #[serde(borrow)]
+    pub(super) alternatives: Vec<Alternative<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Alternative {
-    pub(super) transcript: String,
+pub(super) struct Alternative<'a> {
+    #[serde(borrow)]
+    pub(super) transcript: Text<'a>,
     pub(super) confidence: Option<f64>,
-    pub(super) words: Vec<Word>,
+    #[serde(borrow)]
+    pub(super) words: Vec<Word<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Word {
-    #[serde(rename = "word")]
-    pub(super) plain: String,
-    #[serde(rename = "punctuated_word")]
-    pub(super) punctuated: Option<String>,
+pub(super) struct Word<'a> {
+    #[serde(rename = "word", borrow)]
+    plain: Text<'a>,
+    #[serde(rename = "punctuated_word", borrow)]
+    punctuated: Option<Text<'a>>,
     pub(super) start: f64,
     pub(super) end: f64,
     pub(super) confidence: Option<f64>,
     pub(super) speaker: Option<u32>,
+}
+
+impl Word<'_> {
+    /// The word as it is written in a line, without blanks around it.
+    pub(super) fn text(&self) -> &str {
+        self.punctuated.as_ref().unwrap_or(&self.plain).trim()
+    }
+}
+
+/// Text that stays where it lies in the message, unless it is escaped there: most messages are partial results, of
+/// whose words nothing is kept.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
 }
 
 #[derive(Deserialize)]
@@ -86,11 +112,11 @@ struct Typed {
 }
 
 /// Reads one text frame.
-pub(super) fn read(text: &str) -> Message {
+pub(super) fn read(text: &str) -> Message<'_> {
     // Most of what comes, and by far the longest, so they are not read for their type first.
     if text.contains(RESULTS_QUOTED)
-        && let Ok(results) = serde_json::from_str::<Results>(text)
-        && results.kind == RESULTS
+        && let Ok(results) = serde_json::from_str::<Results<'_>>(text)
+        && &*results.kind == RESULTS
     {
         return Message::Results(results);
     }
@@ -138,6 +164,19 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn escaped_text_is_read_as_any_other() {
+        let text = r#"{"type":"Results","channel":{"alternatives":[{"transcript":"\u201cSo\u201d",
+            "words":[{"word":"so","punctuated_word":"\u201cSo\u201d"},{"word":" so\t","punctuated_word":null}]}]}}"#;
+        let Message::Results(results) = read(text) else {
+            panic!("{text}")
+        };
+        let best = &results.channel.alternatives[0];
+        assert_eq!(&*best.transcript, "“So”");
+        let words: Vec<&str> = best.words.iter().map(Word::text).collect();
+        assert_eq!(words, ["“So”", "so"]);
     }
 
     #[test]

@@ -35,20 +35,20 @@ pub struct HeardWord {
 }
 
 /// Reads results as one segment per run of words of the same speaker; `at` turns the vendor's seconds into ours.
-pub(super) fn segments(results: wire::Results, at: impl Fn(f64) -> f64) -> Vec<HeardSegment> {
+pub(super) fn segments(results: &wire::Results<'_>, at: impl Fn(f64) -> f64) -> Vec<HeardSegment> {
     let window = (at(results.start), at(results.start + results.duration));
-    let Some(best) = results.channel.alternatives.into_iter().next() else {
+    let Some(best) = results.channel.alternatives.first() else {
         return Vec::new();
     };
     let mut runs: Vec<(Option<u32>, Vec<HeardWord>)> = Vec::new();
-    for word in best.words {
-        let text = word.punctuated.unwrap_or(word.plain).trim().to_owned();
+    for word in &best.words {
+        let text = word.text();
         if text.is_empty() {
             continue;
         }
         let start = at(word.start);
         let heard = HeardWord {
-            text,
+            text: text.to_owned(),
             start,
             end: at(word.end).max(start),
             confidence: word.confidence,
