@@ -258,9 +258,9 @@ impl Stage {
             Self::Fuzz => fuzz_targets(count),
             Self::Build => build_all(),
             Self::Page => counted(&mut page::tests()?, parse_node_result, count),
-            Self::Faults => cargo_test(&[&TESTS[..], &FAULTS].concat(), count),
+            Self::Faults => on_the_worker(&FAULTS, count),
             Self::Demo => demo::both(),
-            Self::Scenarios => cargo_test(&[&TESTS[..], &["--test", "scenarios"]].concat(), count),
+            Self::Scenarios => on_the_worker(&["--test", "scenarios"], count),
         }
     }
 }
@@ -275,6 +275,12 @@ fn build_all() -> Result<()> {
         "--package",
         "attache-tests",
     ]))
+}
+
+/// Runs tests of the built Worker. It is built before them, as their time is bounded and a build takes minutes.
+fn on_the_worker(tests: &[&str], count: &mut Count) -> Result<()> {
+    build_all()?;
+    cargo_test(&[&TESTS[..], tests].concat(), count)
 }
 
 /// Needs no network once the dependencies are there, except for known vulnerabilities.
