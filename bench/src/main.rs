@@ -34,7 +34,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::machine::Machine;
 use crate::report::{Report, Section};
-use crate::streams::hour;
+use crate::streams::{cost, hour};
 use crate::subject::Workshop;
 use crate::vendors::Vendors;
 
@@ -104,6 +104,7 @@ impl Part {
 struct Plan {
     throughput: throughput::Plan,
     streams: streams::Plan,
+    cost: cost::Plan,
     hour: hour::Plan,
     crowd: crowd::Plan,
     cold_starts: usize,
@@ -112,6 +113,7 @@ struct Plan {
 const FULL: Plan = Plan {
     throughput: throughput::FULL,
     streams: streams::FULL,
+    cost: cost::FULL,
     hour: hour::FULL,
     crowd: crowd::FULL,
     cold_starts: 15,
@@ -120,6 +122,7 @@ const FULL: Plan = Plan {
 const QUICK: Plan = Plan {
     throughput: throughput::QUICK,
     streams: streams::QUICK,
+    cost: cost::QUICK,
     hour: hour::QUICK,
     crowd: crowd::QUICK,
     cold_starts: 2,
@@ -147,6 +150,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let mut plan = if arguments.quick { QUICK } else { FULL };
     if let Some(rounds) = arguments.rounds {
         plan.streams.rounds = rounds.get();
+        plan.cost.rounds = rounds.get();
         plan.throughput.rounds = rounds.get();
     }
     allow_open_files()?;
@@ -161,7 +165,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     };
     let mut sections = Vec::new();
     for part in Part::value_variants().iter().copied().filter(is_wanted) {
-        let text = measure(part, &workshop, plan).await?;
+        let text = measure(part, &workshop, &plan).await?;
         sections.push(Section { part, text });
     }
     let report = Report {
@@ -178,7 +182,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Measures one part and writes its tables.
-async fn measure(part: Part, workshop: &Workshop, plan: Plan) -> Result<String> {
+async fn measure(part: Part, workshop: &Workshop, plan: &Plan) -> Result<String> {
     Ok(match part {
         Part::Webhooks => {
             let vendors = Vendors::start().await?;
@@ -186,8 +190,9 @@ async fn measure(part: Part, workshop: &Workshop, plan: Plan) -> Result<String> 
             webhook_tables::webhooks(&measured, plan.throughput)
         }
         Part::Streams => {
+            let costs = cost::measure(workshop, plan.cost).await?;
             let rounds = streams::measure(workshop, plan.streams).await?;
-            streams::tables::streams(&rounds, plan.streams)
+            streams::tables::streams(&rounds, plan.streams, &costs, plan.cost)
         }
         Part::Load => {
             let crowd = crowd::measure(workshop, plan.crowd).await?;

@@ -1,31 +1,16 @@
 //! What is told about the streams: medians of the rounds, ratios within them, and the hour.
 
+use super::cost::{self, Cost};
 use super::hour::{self, Hour};
-use super::{CASES, Case, FRAMES, LATE, Plan, Round};
+use super::{CASES, Case, FRAMES, LATE, Level, Plan, Round};
 use crate::stats::median;
-use crate::subject::Subject;
+use crate::subject::{self, Subject};
 use crate::table::{lay_out, megabytes, milliseconds, optional};
 
 /// What a round is told by: its name, its value if there is one, and the decimals worth showing.
 type Figure = (&'static str, fn(&Round) -> Option<f64>, usize);
 
 const HIGHEST: Figure = ("most streams", |round| count(round.highest), 0);
-const CPU_PER_MINUTE: Figure = (
-    "CPU ms/stream-minute",
-    |round| {
-        let minutes = round.base.audio.as_secs_f64() / 60.0;
-        Some(milliseconds(round.base.processor_time?) / minutes)
-    },
-    0,
-);
-const CPU_PER_FRAME: Figure = (
-    "CPU µs/frame",
-    |round| {
-        let frames = u32::try_from(round.base.frames).ok()?;
-        Some((round.base.processor_time? / frames).as_secs_f64() * 1e6)
-    },
-    0,
-);
 const MEMORY: Figure = (
     "memory KB/stream",
     |round| {
@@ -45,10 +30,28 @@ const OWN_SHARE: Figure = (
     0,
 );
 
+/// What the processor is told by: its name, its value if there is one, and the decimals worth showing.
+type Expense = (&'static str, fn(&Level) -> Option<f64>, usize);
+
+const CPU_PER_MINUTE: Expense = ("CPU ms/stream-minute", Level::cpu_per_minute, 0);
+const CPU_PER_FRAME: Expense = ("CPU µs/frame", Level::cpu_per_frame, 1);
+
+/// Which Worker is compared to which.
+const PAIRS: [(Subject, Subject); 3] = [
+    (Subject::Attache, Subject::JavaScript),
+    (Subject::Attache, Subject::Bare),
+    (Subject::JavaScript, Subject::Bare),
+];
+
 /// The tables of all rounds.
-pub(crate) fn streams(rounds: &[Round], plan: Plan) -> String {
+pub(crate) fn streams(
+    rounds: &[Round],
+    plan: Plan,
+    costs: &[Cost],
+    cost_plan: cost::Plan,
+) -> String {
     let method = format!(
-        "Rounds: {}; medians of the rounds, and ratios within them. \"Most streams\" is the highest number with a p99 below {} ms, to {} streams; more than {} were not tried. All else is at {} streams, measured for {} s after {} s of warm-up.",
+        "Rounds: {}; medians of the rounds, and ratios within them. \"Most streams\" is the highest number with a p99 below {} ms, to {} streams; more than {} were not tried. Memory, p50 and p99 are at {} streams, measured for {} s after {} s of warm-up.",
         plan.rounds,
         LATE.as_millis(),
         plan.step,
@@ -57,10 +60,23 @@ pub(crate) fn streams(rounds: &[Round], plan: Plan) -> String {
         plan.measured.as_secs(),
         plan.warm_up.as_secs(),
     );
-    let frames: u64 = rounds.iter().map(|round| round.frames).sum();
-    let finals: u64 = rounds.iter().map(|round| round.finals).sum();
+    let cost_method = format!(
+        "CPU is measured on all Workers at once, with {} streams each, for {} s after {} s of warm-up, in rounds of their own: {}.",
+        cost_plan.streams,
+        cost_plan.measured.as_secs(),
+        cost_plan.warm_up.as_secs(),
+        cost_plan.rounds,
+    );
+    let frames = rounds.iter().map(|round| round.frames);
+    let finals = rounds.iter().map(|round| round.finals);
     let outcome = format!(
-        "Of {frames} frames and {finals} final results not one was lost, doubled, reordered or changed."
+        "Of {} frames and {} final results not one was lost, doubled, reordered or changed.",
+        frames
+            .chain(costs.iter().map(|cost| cost.frames))
+            .sum::<u64>(),
+        finals
+            .chain(costs.iter().map(|cost| cost.finals))
+            .sum::<u64>(),
     );
     let tables = FRAMES.map(|milliseconds| {
         let of = |case: Case| -> Vec<&Round> {
@@ -68,25 +84,81 @@ pub(crate) fn streams(rounds: &[Round], plan: Plan) -> String {
                 |round: &&Round| round.case == case && round.milliseconds == milliseconds;
             rounds.iter().filter(is_meant).collect()
         };
+        let costs: Vec<&Cost> = costs
+            .iter()
+            .filter(|cost| cost.milliseconds == milliseconds)
+            .collect();
         format!(
-            "#### Frames of {milliseconds} ms\n\n{}\n{}",
+            "#### Frames of {milliseconds} ms\n\n{}\n{}\n{}\n{}",
             medians(of),
-            ratios(of)
+            ratios(of),
+            expenses(&costs),
+            expense_ratios(&costs),
         )
     });
-    format!("{method}\n{outcome}\n\n{}", tables.join("\n"))
+    format!(
+        "{method}\n{cost_method}\n{outcome}\n\n{}",
+        tables.join("\n")
+    )
+}
+
+fn expenses(costs: &[&Cost]) -> String {
+    let head = [
+        "all at once",
+        CPU_PER_MINUTE.0,
+        CPU_PER_FRAME.0,
+        "µs/frame by round",
+    ];
+    let rows: Vec<Vec<String>> = subject::ALL
+        .iter()
+        .enumerate()
+        .map(|(place, subject)| {
+            let levels = || costs.iter().map(|cost| &cost.levels[place]);
+            let mut row = vec![subject.name().to_owned()];
+            for (_, value, decimals) in [CPU_PER_MINUTE, CPU_PER_FRAME] {
+                let values: Option<Vec<f64>> = levels().map(value).collect();
+                row.push(optional(values.map(median), decimals));
+            }
+            let (_, value, decimals) = CPU_PER_FRAME;
+            row.push(by_round(levels().map(value), decimals));
+            row
+        })
+        .collect();
+    lay_out(&head, &rows)
+}
+
+fn expense_ratios(costs: &[&Cost]) -> String {
+    let (name, value, _) = CPU_PER_FRAME;
+    let head = ["ratio", name, "by round"];
+    let rows: Vec<Vec<String>> = PAIRS
+        .into_iter()
+        .map(|(one, other)| {
+            let of = |cost: &Cost, subject: Subject| {
+                let place = subject::ALL.iter().position(|each| *each == subject)?;
+                value(cost.levels.get(place)?)
+            };
+            let ratios: Vec<Option<f64>> = costs
+                .iter()
+                .map(|cost| Some(of(cost, one)? / of(cost, other)?))
+                .collect();
+            let known: Option<Vec<f64>> = ratios.iter().copied().collect();
+            vec![
+                format!("{} : {}", one.name(), other.name()),
+                optional(known.map(median), 2),
+                by_round(ratios.into_iter(), 2),
+            ]
+        })
+        .collect();
+    lay_out(&head, &rows)
+}
+
+fn by_round(values: impl Iterator<Item = Option<f64>>, decimals: usize) -> String {
+    let told: Vec<String> = values.map(|value| optional(value, decimals)).collect();
+    told.join(", ")
 }
 
 fn medians<'a>(of: impl Fn(Case) -> Vec<&'a Round>) -> String {
-    const FIGURES: [Figure; 7] = [
-        HIGHEST,
-        CPU_PER_MINUTE,
-        CPU_PER_FRAME,
-        MEMORY,
-        P50,
-        P99,
-        OWN_SHARE,
-    ];
+    const FIGURES: [Figure; 5] = [HIGHEST, MEMORY, P50, P99, OWN_SHARE];
     let mut head = vec![""];
     head.extend(FIGURES.iter().map(|(name, ..)| *name));
     head.push("most streams by round");
@@ -99,11 +171,7 @@ fn medians<'a>(of: impl Fn(Case) -> Vec<&'a Round>) -> String {
                 let values: Option<Vec<f64>> = rounds.iter().map(|round| value(round)).collect();
                 row.push(optional(values.map(median), decimals));
             }
-            let highest: Vec<String> = rounds
-                .iter()
-                .map(|round| round.highest.to_string())
-                .collect();
-            row.push(highest.join(", "));
+            row.push(by_round(rounds.iter().map(|round| count(round.highest)), 0));
             row
         })
         .collect();
@@ -111,12 +179,7 @@ fn medians<'a>(of: impl Fn(Case) -> Vec<&'a Round>) -> String {
 }
 
 fn ratios<'a>(of: impl Fn(Case) -> Vec<&'a Round>) -> String {
-    const FIGURES: [Figure; 5] = [HIGHEST, CPU_PER_FRAME, MEMORY, P50, P99];
-    const PAIRS: [(Subject, Subject); 3] = [
-        (Subject::Attache, Subject::JavaScript),
-        (Subject::Attache, Subject::Bare),
-        (Subject::JavaScript, Subject::Bare),
-    ];
+    const FIGURES: [Figure; 4] = [HIGHEST, MEMORY, P50, P99];
     let mut head = vec!["ratio"];
     head.extend(FIGURES.iter().map(|(name, ..)| *name));
     let rows: Vec<Vec<String>> = PAIRS
@@ -176,7 +239,7 @@ pub(crate) fn hour(hours: &[Hour], plan: hour::Plan) -> String {
             let spent: Option<f64> = hour
                 .stretches
                 .iter()
-                .map(|level| Some(milliseconds(level.processor_time?)))
+                .map(|level| level.processor_time.map(milliseconds))
                 .sum();
             row.push(flat.to_owned());
             row.push(optional(spent.map(|spent| spent / (audio / 60.0)), 0));
