@@ -118,22 +118,6 @@ pub(crate) struct Level {
     pub(crate) memory: Option<u64>,
 }
 
-impl Level {
-    /// Processor time of the runtime for each frame, in microseconds; none where the system does not tell it.
-    pub(crate) fn cpu_per_frame(&self) -> Option<f64> {
-        let frames = u32::try_from(self.frames)
-            .ok()
-            .filter(|frames| *frames > 0)?;
-        Some((self.processor_time? / frames).as_secs_f64() * 1e6)
-    }
-
-    /// Processor time of the runtime for each minute of one stream, in milliseconds; the same holds.
-    pub(crate) fn cpu_per_minute(&self) -> Option<f64> {
-        let minutes = self.audio.as_secs_f64() / 60.0;
-        Some(self.processor_time?.as_secs_f64() * 1e3 / minutes)
-    }
-}
-
 /// One round of one case with frames of one length.
 #[derive(Clone, Debug)]
 pub(crate) struct Round {

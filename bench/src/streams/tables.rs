@@ -1,8 +1,8 @@
 //! What is told about the streams: medians of the rounds, ratios within them, and the hour.
 
-use super::cost::{self, Cost};
+use super::cost::{self, Cost, Spent};
 use super::hour::{self, Hour};
-use super::{CASES, Case, FRAMES, LATE, Level, Plan, Round};
+use super::{CASES, Case, FRAMES, LATE, Plan, Round};
 use crate::stats::median;
 use crate::subject::{self, Subject};
 use crate::table::{lay_out, megabytes, milliseconds, optional};
@@ -31,10 +31,10 @@ const OWN_SHARE: Figure = (
 );
 
 /// What the processor is told by: its name, its value if there is one, and the decimals worth showing.
-type Expense = (&'static str, fn(&Level) -> Option<f64>, usize);
+type Expense = (&'static str, fn(&Spent) -> Option<f64>, usize);
 
-const CPU_PER_MINUTE: Expense = ("CPU ms/stream-minute", Level::cpu_per_minute, 0);
-const CPU_PER_FRAME: Expense = ("CPU µs/frame", Level::cpu_per_frame, 1);
+const CPU_PER_MINUTE: Expense = ("CPU ms/stream-minute", Spent::per_minute, 0);
+const CPU_PER_FRAME: Expense = ("CPU µs/frame", Spent::per_frame, 1);
 
 /// Which Worker is compared to which.
 const PAIRS: [(Subject, Subject); 3] = [
@@ -61,7 +61,7 @@ pub(crate) fn streams(
         plan.warm_up.as_secs(),
     );
     let cost_method = format!(
-        "CPU is measured on all Workers at once, with {} streams each, for {} s after {} s of warm-up, in rounds of their own: {}.",
+        "CPU is measured on all Workers at once, with {} streams each, for {} s after {} s of warm-up in each of two orders; rounds: {}.",
         cost_plan.streams,
         cost_plan.measured.as_secs(),
         cost_plan.warm_up.as_secs(),
@@ -113,14 +113,14 @@ fn expenses(costs: &[&Cost]) -> String {
         .iter()
         .enumerate()
         .map(|(place, subject)| {
-            let levels = || costs.iter().map(|cost| &cost.levels[place]);
+            let spent = || costs.iter().map(|cost| &cost.spent[place]);
             let mut row = vec![subject.name().to_owned()];
             for (_, value, decimals) in [CPU_PER_MINUTE, CPU_PER_FRAME] {
-                let values: Option<Vec<f64>> = levels().map(value).collect();
+                let values: Option<Vec<f64>> = spent().map(value).collect();
                 row.push(optional(values.map(median), decimals));
             }
             let (_, value, decimals) = CPU_PER_FRAME;
-            row.push(by_round(levels().map(value), decimals));
+            row.push(by_round(spent().map(value), decimals));
             row
         })
         .collect();
@@ -135,7 +135,7 @@ fn expense_ratios(costs: &[&Cost]) -> String {
         .map(|(one, other)| {
             let of = |cost: &Cost, subject: Subject| {
                 let place = subject::ALL.iter().position(|each| *each == subject)?;
-                value(cost.levels.get(place)?)
+                value(cost.spent.get(place)?)
             };
             let ratios: Vec<Option<f64>> = costs
                 .iter()
