@@ -10,6 +10,7 @@ use std::{
     iter,
     panic::AssertUnwindSafe,
     rc::Rc,
+    time::Duration,
 };
 
 use attache_meeting::{
@@ -73,6 +74,9 @@ const MAX_MICROPHONE_FRAME: usize = 64_000;
 
 /// How soon the alarm is tried again when it failed.
 const ALARM_RETRY_MS: i64 = 10_000;
+/// An alarm that is so late is set again: the runtime may have scheduled it for another time than it stored
+/// (<https://github.com/cloudflare/workerd/issues/7330>). Most ring within milliseconds.
+const ALARM_OVERDUE: Duration = Duration::from_secs(5);
 /// How many watchers one meeting has at most; the platform allows 32,768 sockets per object.
 const MAX_WATCHERS: usize = 100;
 
@@ -342,11 +346,16 @@ impl Shell {
             self.alarm.set(None);
             return Some(Alarm::Never);
         };
-        if self.alarm.get().is_some_and(|known| known <= at) {
+        let at = at.max(now);
+        let set = self.alarm.get();
+        if set.is_some_and(|known| known <= at && now <= known + ALARM_OVERDUE) {
             return None;
         }
         self.alarm.set(Some(at));
-        let wait = at.duration_since(now).as_millis().max(0);
+        // The millisecond on top rounds up: an alarm must not ring before its deadline, and above all not be set, while
+        // one rings, for the very millisecond for which that one was set. The runtime takes such an alarm for the one
+        // that rings and forgets it.
+        let wait = at.duration_since(now).as_millis() + 1;
         Some(Alarm::In(i64::try_from(wait).unwrap_or(i64::MAX)))
     }
 
