@@ -7,7 +7,7 @@ use futures_util::{
     StreamExt,
     future::{Either, select},
 };
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 use worker::{
     AbortController, AbortSignal, Delay, Error, Fetch, Headers, RequestInit, RequestRedirect,
     WebSocket, js_sys::Uint8Array,
@@ -17,13 +17,22 @@ use worker::{
 ///
 /// Redirects are not followed: credentials do not travel to a host that the vendor names.
 pub(crate) async fn send(request: &Request) -> Outcome {
-    let deadline = u32::try_from(request.deadline.as_millis()).unwrap_or(u32::MAX);
-    let signal: AbortSignal = web_sys::AbortSignal::timeout_with_u32(deadline).into();
-    let outcome = exchange(request, &signal).await;
-    if outcome.is_err() && signal.aborted() {
-        return Err(TransportError::Timeout);
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let outcome = within(request.deadline, exchange(request, &signal)).await;
+    if !matches!(outcome, Some(Ok(_))) {
+        controller.abort();
     }
-    outcome
+    outcome.unwrap_or(Err(TransportError::Timeout))
+}
+
+/// What comes of it before the deadline; then its timer is cleared, while a signal that times out by itself would
+/// wake the object long after the answer.
+async fn within<T>(deadline: Duration, exchange: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(exchange), Delay::from(deadline)).await {
+        Either::Left((outcome, _)) => Some(outcome),
+        Either::Right(_) => None,
+    }
 }
 
 async fn exchange(request: &Request, signal: &AbortSignal) -> Outcome {
@@ -47,24 +56,20 @@ pub(crate) enum Late {
 
 /// Opens a WebSocket, within the request's deadline; it is not accepted yet.
 ///
-/// The `worker` crate's own way to connect takes no headers, and a signal that times out later would cut the open
-/// socket, so the deadline is a race.
+/// The `worker` crate's own way to connect takes no headers.
 pub(crate) async fn upgrade(request: &Request, late: Late) -> Result<WebSocket, HandshakeFailure> {
     let controller = match late {
         Late::Aborted => Some(AbortController::default()),
         Late::Left => None,
     };
     let signal = controller.as_ref().map(AbortController::signal);
-    let exchange = pin!(handshake(request, signal.as_ref()));
-    match select(exchange, Delay::from(request.deadline)).await {
-        Either::Left((outcome, _)) => outcome,
-        Either::Right(_) => {
-            if let Some(controller) = controller {
-                controller.abort();
-            }
-            Err(HandshakeFailure::Unanswered(TransportError::Timeout))
+    let outcome = within(request.deadline, handshake(request, signal.as_ref())).await;
+    outcome.unwrap_or_else(|| {
+        if let Some(controller) = controller {
+            controller.abort();
         }
-    }
+        Err(HandshakeFailure::Unanswered(TransportError::Timeout))
+    })
 }
 
 async fn handshake(
