@@ -56,7 +56,7 @@ impl Line {
             let rung = line.clone();
             let timer = Timer::new(move || {
                 if let Some(line) = rung.upgrade() {
-                    line.timer.rang();
+                    line.timer.stop();
                     line.poll();
                 }
             });

@@ -241,13 +241,16 @@ impl Ears {
         }
     }
 
-    /// While sound comes in the timer rings too early, as it is not set anew for each frame; then it is only set again.
+    /// While sound comes in the timer rings too early, as it is not set anew for each frame.
     fn rang(self: &Rc<Self>) {
-        self.timer.rang();
+        let now = clock::now();
         let due = self.stt.borrow().deadline();
         match due {
-            Some(at) if at > clock::now() => self.timer.set(at),
-            _ => self.poll(),
+            Some(at) if at > now => self.timer.rang_early(now, at),
+            _ => {
+                self.timer.stop();
+                self.poll();
+            }
         }
     }
 
