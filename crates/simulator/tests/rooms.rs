@@ -90,7 +90,7 @@ async fn watch(browser: &Browser, url: &str, session: &Value) -> Page {
 
 async fn join(browser: &Browser, url: &str, session: &Value) -> Page {
     let page = browser.open(url).await.unwrap();
-    page.wait_until("typeof LivekitClient === 'object'", SOON)
+    page.wait_until("typeof watch === 'function'", SOON)
         .await
         .unwrap();
     let (room, token) = (&session["livekit_url"], &session["livekit_client_token"]);
